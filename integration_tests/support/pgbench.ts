@@ -1,0 +1,77 @@
+import { execFile } from 'node:child_process';
+import { existsSync } from 'node:fs';
+import { promisify } from 'node:util';
+
+const run = promisify(execFile);
+
+/** A server to drive. */
+export interface Target {
+  readonly port: number;
+  readonly user: string;
+}
+
+/** What pgbench reported. */
+export interface PgbenchResult {
+  /** Transactions per second, without the time to connect. */
+  readonly tps: number;
+  /** Transactions it saw committed. */
+  readonly transactions: number;
+  /** Transactions that failed. */
+  readonly failed: number;
+  /** Mean. Unit: ms. */
+  readonly latencyMs: number;
+}
+
+/** Where a distribution's program is. @throws Error that says how to get it */
+function findClient(program: string): string {
+  for (const folder of [
+    '/usr/lib/postgresql/18/bin',
+    '/usr/lib/postgresql/17/bin',
+    '/usr/lib/postgresql/15/bin',
+    '/usr/bin',
+  ]) {
+    if (existsSync(`${folder}/${program}`)) return `${folder}/${program}`;
+  }
+  throw new Error(`${program} was not found (Debian: apt-get install postgresql-client postgresql-contrib)`);
+}
+
+async function pgbench({ port, user }: Target, args: readonly string[]): Promise<string> {
+  const { stdout, stderr } = await run(
+    findClient('pgbench'),
+    ['-h', '127.0.0.1', '-p', String(port), '-U', user, ...args, 'postgres'],
+    {
+      maxBuffer: 64 * 1024 * 1024,
+    },
+  );
+  return stdout + stderr;
+}
+
+/** `pgbench -i`: makes the tables of TPC-B, `scale` × 100,000 accounts. */
+export async function pgbenchInitialize(target: Target, scale: number): Promise<void> {
+  await pgbench(target, ['-i', '-q', '-s', String(scale)]);
+}
+
+/** Runs pgbench for `seconds` with 8 clients: TPC-B, or its selects only. @throws Error with its output when it fails, which a lost connection makes it do */
+export async function pgbenchRun(target: Target, seconds: number, selectOnly = false): Promise<PgbenchResult> {
+  const output = await pgbench(target, [
+    '-n',
+    '-c',
+    '8',
+    '-j',
+    '2',
+    '-T',
+    String(seconds),
+    ...(selectOnly ? ['-S', '-M', 'prepared'] : []),
+  ]);
+  const number = (pattern: RegExp): number => {
+    const text = pattern.exec(output)?.[1];
+    if (text === undefined) throw new Error(`pgbench printed something else: ${output}`);
+    return Number(text);
+  };
+  return {
+    tps: number(/tps = ([\d.]+) \(without/),
+    transactions: number(/actually processed: (\d+)/),
+    failed: number(/failed transactions: (\d+)/),
+    latencyMs: number(/latency average = ([\d.]+)/),
+  };
+}

@@ -1,0 +1,305 @@
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { lsn, newTenantId, newTimelineId, type SystemId } from '@zenith/base';
+import {
+  Catalog,
+  createEndpoint,
+  EmbeddedMetadataStore,
+  formatConfig,
+  openRepository,
+  repositoryLayout,
+} from '@zenith/control-plane';
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { spawnZenith, zenith } from './zenith.test-support.ts';
+
+// A repository in which nothing runs: what the command says, prints and exits with needs no more.
+let folder: string;
+let deep: string;
+let empty: string;
+const createdAt = '2026-01-02T03:04:05.678Z';
+const systemId = '7300000000000000001' as SystemId;
+const mainTimeline = newTimelineId();
+const childTimeline = newTimelineId();
+
+beforeAll(async () => {
+  folder = mkdtempSync(join(tmpdir(), 'zenith-cli-'));
+  empty = mkdtempSync(join(tmpdir(), 'zenith-cli-empty-'));
+  deep = join(folder, 'src', 'deep');
+  mkdirSync(deep, { recursive: true });
+  const layout = repositoryLayout(join(folder, '.zenith'));
+  mkdirSync(layout.root);
+  const safekeepers = [1, 2, 3].map((id) => ({ id, port: 61_200 + id, httpPort: 61_210 + id }));
+  const pageserver = { port: 61_220, httpPort: 61_221 };
+  writeFileSync(
+    layout.configFile,
+    formatConfig({
+      format: 1,
+      tenant: newTenantId(),
+      pgMajor: 17,
+      pgBinDir: null,
+      superuser: 'me',
+      osUser: null,
+      host: '127.0.0.1',
+      pageserver,
+      safekeepers,
+      computePortFirst: 61_230,
+    }),
+  );
+  EmbeddedMetadataStore.create(layout.metadataFile);
+  const catalog = new Catalog(new EmbeddedMetadataStore(layout.metadataFile, layout.locks));
+  await catalog.addBranch('main', {
+    id: mainTimeline,
+    pgMajor: 17,
+    systemId,
+    ancestor: undefined,
+    startLsn: lsn(0x1500000),
+    createdAt,
+  });
+  await catalog.addBranch('migration_check', {
+    id: childTimeline,
+    pgMajor: 17,
+    systemId,
+    ancestor: mainTimeline,
+    startLsn: lsn(0x1609610),
+    createdAt,
+  });
+  await createEndpoint(openRepository(folder), { branch: 'main', port: 61_231 });
+});
+afterAll(() => {
+  rmSync(folder, { recursive: true, force: true });
+  rmSync(empty, { recursive: true, force: true });
+});
+
+describe('as a process', () => {
+  test('the command works from a folder below the repository', async () => {
+    expect(await spawnZenith(deep, 'branch')).toEqual({
+      exitCode: 0,
+      stdout: ' main\n ┗━ @0/1609610: migration_check\n',
+      stderr: '',
+    });
+  });
+
+  test('a failure is the exit status and one line', async () => {
+    expect(await spawnZenith(folder, 'pg', 'stop', 'nope')).toEqual({
+      exitCode: 1,
+      stdout: '',
+      stderr: "zenith: no endpoint 'nope'; 'zenith pg list' shows those there are\n",
+    });
+  });
+
+  test('wrong usage has an exit status of its own, and a document with --json', async () => {
+    const { exitCode, stdout, stderr } = await spawnZenith(empty, 'start', '--fast', '--json');
+    expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: '' });
+    expect(JSON.parse(stderr)).toEqual({
+      error: { code: 'usage', message: "unknown option '--fast'; see 'zenith --help'" },
+    });
+  });
+
+  test('init that fails leaves the folder as it was', async () => {
+    const { exitCode, stderr } = await spawnZenith(empty, 'init', '--pg-bin', '/nonexistent');
+    expect(exitCode).toBe(1);
+    expect(stderr.trimEnd().split('\n').at(-1)).toBe(
+      "zenith: there is no program 'postgres' in '/nonexistent': name the folder that holds PostgreSQL's server programs",
+    );
+    expect(readdirSync(empty)).toEqual([]);
+  });
+});
+
+describe('text', () => {
+  test('the tree of branches', async () => {
+    expect(await zenith(deep, 'branch')).toEqual({
+      exitCode: 0,
+      stdout: ' main\n ┗━ @0/1609610: migration_check\n',
+      stderr: '',
+    });
+  });
+
+  test('the list of endpoints', async () => {
+    expect(await zenith(deep, 'pg', 'list')).toEqual({
+      exitCode: 0,
+      stdout: 'BRANCH\tADDRESS\t\tLSN\t\tSTATUS\nmain\t127.0.0.1:61231\t-\tstopped\n',
+      stderr: '',
+    });
+  });
+
+  test('the status of a repository in which nothing runs', async () => {
+    const { exitCode, stdout } = await zenith(folder, 'status');
+    expect(exitCode).toBe(0);
+    expect(stdout).toBe(`Repository .zenith, PostgreSQL 17
+
+NODE           STATUS    ADDRESS           HTTP              PID
+pageserver     stopped   127.0.0.1:61220   127.0.0.1:61221   -
+safekeeper 1   stopped   127.0.0.1:61201   127.0.0.1:61211   -
+safekeeper 2   stopped   127.0.0.1:61202   127.0.0.1:61212   -
+safekeeper 3   stopped   127.0.0.1:61203   127.0.0.1:61213   -
+
+BRANCH            PARENT           COMMITTED   INGESTED   DURABLE   LAG
+main              -                -           -          -         -
+migration_check   main@0/1609610   -           -          -         -
+
+ENDPOINT   BRANCH   STATUS    ADDRESS           LSN   PID
+main       main     stopped   127.0.0.1:61231   -     -
+`);
+  });
+
+  test('stopping what does not run says so and succeeds', async () => {
+    const { exitCode, stdout } = await zenith(folder, 'stop');
+    expect({ exitCode, stdout }).toEqual({
+      exitCode: 0,
+      stdout:
+        'Pageserver is not running\nSafekeeper 1 is not running\nSafekeeper 2 is not running\nSafekeeper 3 is not running\n',
+    });
+  });
+});
+
+describe('--json', () => {
+  test('prints one document, and nothing else', async () => {
+    const { exitCode, stdout, stderr } = await zenith(deep, 'branch', '--json');
+    expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
+    expect(JSON.parse(stdout)).toEqual({
+      branches: [
+        { name: 'main', timeline: mainTimeline, ancestor: null, startLsn: '0/1500000', createdAt },
+        { name: 'migration_check', timeline: childTimeline, ancestor: mainTimeline, startLsn: '0/1609610', createdAt },
+      ],
+    });
+  });
+
+  test('of the status names every node, branch and endpoint', async () => {
+    const document = JSON.parse((await zenith(folder, 'status', '--json')).stdout);
+    expect(
+      document.nodes.map((node: { service: string; id: number | null; status: string }) => [
+        node.service,
+        node.id,
+        node.status,
+      ]),
+    ).toEqual([
+      ['pageserver', null, 'stopped'],
+      ['safekeeper', 1, 'stopped'],
+      ['safekeeper', 2, 'stopped'],
+      ['safekeeper', 3, 'stopped'],
+    ]);
+    expect(document.branches.map((branch: { name: string }) => branch.name)).toEqual(['main', 'migration_check']);
+    expect(document.endpoints).toMatchObject([{ name: 'main', status: 'stopped', port: 61_231 }]);
+  });
+
+  test('puts a failure on standard error as a document', async () => {
+    const { exitCode, stdout, stderr } = await zenith(empty, 'status', '--json');
+    expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: '' });
+    expect(JSON.parse(stderr)).toEqual({
+      error: {
+        code: 'no-repository',
+        message: `no zenith repository in ${empty} or above: make one with 'zenith init'`,
+      },
+    });
+  });
+
+  test('puts wrong usage there too', async () => {
+    const { exitCode, stderr } = await zenith(folder, 'pg', 'start', '--json');
+    expect(exitCode).toBe(2);
+    expect(JSON.parse(stderr)).toEqual({
+      error: { code: 'usage', message: "missing required argument 'name'; see 'zenith --help'" },
+    });
+  });
+});
+
+describe('a failure is one line on standard error', () => {
+  test.each([
+    ['1', ['pg', 'start', 'main'], "zenith: the pageserver is not running: start it with 'zenith start'"],
+    ['1', ['pg', 'start', 'nope'], "zenith: the pageserver is not running: start it with 'zenith start'"],
+    ['1', ['pg', 'stop', 'nope'], "zenith: no endpoint 'nope'; 'zenith pg list' shows those there are"],
+    ['1', ['pg', 'create', 'nope'], "zenith: no branch 'nope'; 'zenith branch' lists those there are"],
+    ['1', ['pg', 'create', 'main'], "zenith: an endpoint 'main' exists already"],
+    [
+      '1',
+      ['pg', 'create', 'migration_check', '--port', '61220'],
+      'zenith: port 61220 belongs to the pageserver in this repository: choose another',
+    ],
+    ['1', ['branch', 'main'], "zenith: a branch 'main' exists already"],
+    ['1', ['branch', 'new', 'nope'], "zenith: no branch 'nope'; 'zenith branch' lists those there are"],
+    [
+      '1',
+      ['branch', 'new', 'main@7'],
+      "zenith: 'main@7' is no start point: '7' is not an LSN; write one such as 0/16B3D98",
+    ],
+    ['1', ['branch', 'new', 'f'.repeat(32)], `zenith: no timeline ${'f'.repeat(32)} in this repository`],
+    [
+      '1',
+      ['branch', 'a/b'],
+      `zenith: "a/b" cannot name a branch: use 1 to 63 letters, digits, '.', '_' and '-', beginning with a letter, a digit or '_'`,
+    ],
+    ['1', ['branch', 'new'], "zenith: the pageserver is not running: start it with 'zenith start'"],
+    ['1', ['psql'], "zenith: no postgres node is running on 'main': start one with 'zenith pg start main'"],
+    [
+      '1',
+      ['psql', '--', '-c', 'select 1'],
+      "zenith: no postgres node is running on 'main': start one with 'zenith pg start main'",
+    ],
+    ['1', ['psql', 'nope'], "zenith: no branch 'nope'; 'zenith branch' lists those there are"],
+    ['2', ['pg'], "zenith: a command is missing; see 'zenith pg --help'"],
+    ['2', ['stauts'], "zenith: unknown command 'stauts' (Did you mean status?); see 'zenith --help'"],
+    ['2', ['start', '--fast'], "zenith: unknown option '--fast'; see 'zenith --help'"],
+    [
+      '2',
+      ['init', '--pg-version', '9'],
+      "zenith: option '--pg-version <major>' argument '9' is invalid. it must be 17 or 18; see 'zenith --help'",
+    ],
+    [
+      '2',
+      ['pg', 'create', 'main', '--port', '0'],
+      "zenith: option '--port <port>' argument '0' is invalid. it must be a port, 1 to 65535; see 'zenith --help'",
+    ],
+    [
+      '2',
+      ['pg', 'create', 'main', '--set', 'x'],
+      "zenith: option '--set <name=value>' argument 'x' is invalid. 'x' is no setting: write NAME=VALUE, for instance work_mem=64MB; see 'zenith --help'",
+    ],
+  ])('exit status %s: zenith %j', async (exitCode, args, line) => {
+    expect(await zenith(deep, ...args)).toEqual({ exitCode: Number(exitCode), stdout: '', stderr: `${line}\n` });
+  });
+
+  test('init where a repository is already', async () => {
+    const { exitCode, stderr } = await zenith(folder, 'init');
+    expect(exitCode).toBe(1);
+    expect(stderr).toContain(`${join(folder, '.zenith')} exists already`);
+  });
+});
+
+describe('--help', () => {
+  const commands = [
+    [],
+    ['init'],
+    ['start'],
+    ['stop'],
+    ['restart'],
+    ['status'],
+    ['pg'],
+    ['pg', 'create'],
+    ['pg', 'start'],
+    ['pg', 'stop'],
+    ['pg', 'list'],
+    ['branch'],
+    ['psql'],
+    ['up'],
+  ];
+
+  test.each(commands)('zenith %s %s', async (...args) => {
+    const { exitCode, stdout, stderr } = await zenith(empty, ...args, '--help');
+    expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
+    expect(stdout).toContain(`Usage: zenith${args.map((arg) => ` ${arg}`).join('')}`);
+    if (args.length > 0 && args.join() !== 'pg') expect(stdout).toMatch(/Examples:\n {2}\$ zenith /);
+  });
+
+  test('names the defaults', async () => {
+    const { stdout } = await zenith(empty, 'init', '--help');
+    for (const port of ['64000', '9898', '64101', '64201', '55432']) expect(stdout).toContain(`(default: ${port})`);
+  });
+
+  test('--version prints the version', async () => {
+    expect((await zenith(empty, '--version')).stdout).toBe('0.0.0\n');
+  });
+});
+
+test('--dir works in another folder', async () => {
+  expect((await zenith(empty, 'branch', '-C', deep)).stdout).toContain('migration_check');
+});

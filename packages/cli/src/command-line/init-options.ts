@@ -1,0 +1,61 @@
+import { COMPUTE_PORT_FIRST, PAGESERVER_PORTS, safekeeperPorts } from '@zenith/control-plane';
+import type { Command } from 'commander';
+import type { InitCommandOptions } from '../commands/init.ts';
+import { countArgument, pgVersionArgument, portArgument } from './arguments.ts';
+
+/** What commander makes of the options below. */
+export interface ParsedInitOptions {
+  readonly pgVersion?: 17 | 18;
+  readonly pgBin?: string;
+  readonly safekeepers?: number;
+  readonly host?: string;
+  readonly pageserverPort?: number;
+  readonly pageserverHttpPort?: number;
+  readonly safekeeperPort?: number;
+  readonly safekeeperHttpPort?: number;
+  readonly computePort?: number;
+  readonly osUser?: string;
+}
+
+/** Adds what can be said about a new repository to a command's options. */
+export function addInitOptions(command: Command): Command {
+  const safekeeper = safekeeperPorts(1);
+  return command
+    .option('--pg-version <major>', 'PostgreSQL 18 or 17 (default: 18, or the version in --pg-bin)', pgVersionArgument)
+    .option('--pg-bin <dir>', "use the PostgreSQL programs in this folder, a distribution's, instead of npm's")
+    .option('--safekeepers <n>', 'how many safekeepers keep the WAL (default: 1)', countArgument)
+    .option('--host <address>', 'address that everything listens on (default: 127.0.0.1)')
+    .option('--pageserver-port <port>', `pageserver, page protocol (default: ${PAGESERVER_PORTS.port})`, portArgument)
+    .option('--pageserver-http-port <port>', `pageserver, HTTP (default: ${PAGESERVER_PORTS.httpPort})`, portArgument)
+    .option(
+      '--safekeeper-port <port>',
+      `first safekeeper, WAL; the others follow (default: ${safekeeper.port})`,
+      portArgument,
+    )
+    .option(
+      '--safekeeper-http-port <port>',
+      `first safekeeper, HTTP; the others follow (default: ${safekeeper.httpPort})`,
+      portArgument,
+    )
+    .option('--compute-port <port>', `first port for PostgreSQL (default: ${COMPUTE_PORT_FIRST})`, portArgument)
+    .option(
+      '--os-user <name>',
+      'as root: the OS user that runs PostgreSQL (default: zenith or postgres, made if need be)',
+    );
+}
+
+/** The options in the control plane's terms. */
+export function initOptions(parsed: ParsedInitOptions): InitCommandOptions {
+  return {
+    pgMajor: parsed.pgVersion,
+    pgBinDir: parsed.pgBin,
+    safekeepers: parsed.safekeepers,
+    host: parsed.host,
+    pageserverPort: parsed.pageserverPort,
+    pageserverHttpPort: parsed.pageserverHttpPort,
+    safekeeperPortFirst: parsed.safekeeperPort,
+    safekeeperHttpPortFirst: parsed.safekeeperHttpPort,
+    computePortFirst: parsed.computePort,
+    osUser: parsed.osUser,
+  };
+}

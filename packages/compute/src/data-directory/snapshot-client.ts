@@ -1,0 +1,122 @@
+import { formatLsn, type Lsn, type TenantId, type TimelineId } from '@zenith/base';
+import { decodeSnapshot, type SnapshotPart } from '@zenith/wire';
+import { Agent, request, type IncomingMessage } from 'node:http';
+import { ComputeError, messageOf } from '../errors.ts';
+
+/** How much of an error's body is read. Unit: bytes. */
+const ERROR_BODY_MAX = 16 * 1024;
+
+/** The pageserver asks for this much more time than it is given, so that its answer comes before the socket times out. Unit: milliseconds. */
+const TIMEOUT_MARGIN_MS = 2_000;
+
+/** Where the pageserver's HTTP interface is and which timeline is wanted. */
+export interface SnapshotClientOptions {
+  readonly host: string;
+  readonly port: number;
+  readonly tenant: TenantId;
+  readonly timeline: TimelineId;
+}
+
+/** The pageserver's HTTP interface as a starting compute uses it: see to it that X is ingested, then take the snapshot at X. */
+export class SnapshotClient {
+  readonly #options: SnapshotClientOptions;
+  readonly #agent = new Agent({ keepAlive: true, maxSockets: 2 });
+
+  constructor(options: SnapshotClientOptions) {
+    this.#options = options;
+  }
+
+  /**
+   * Tells the pageserver that there may be WAL for it, and waits until it has ingested all before `at`.
+   * @throws ComputeError `pageserver-unavailable`
+   */
+  async waitFor(at: Lsn, timeoutMs: number): Promise<void> {
+    await this.#post('wal-source', {}, timeoutMs);
+    await this.#post('wait', { lsn: formatLsn(at), timeoutMs }, timeoutMs);
+  }
+
+  /** The snapshot at `at`, part by part as it arrives. @throws ComputeError `pageserver-unavailable`, CorruptionError */
+  async *snapshot(at: Lsn, timeoutMs: number): AsyncGenerator<SnapshotPart> {
+    const response = await this.#send('GET', `snapshot?lsn=${encodeURIComponent(formatLsn(at))}`, undefined, timeoutMs);
+    try {
+      yield* decodeSnapshot(response);
+    } catch (error) {
+      if (error instanceof Error && 'code' in error)
+        throw new ComputeError('pageserver-unavailable', `the pageserver's snapshot broke off: ${error.message}`, {
+          cause: error,
+        });
+      throw error;
+    } finally {
+      response.destroy();
+    }
+  }
+
+  /** Closes idle connections. */
+  close(): void {
+    this.#agent.destroy();
+  }
+
+  async #post(action: string, body: object, timeoutMs: number): Promise<void> {
+    const response = await this.#send('POST', action, JSON.stringify(body), timeoutMs);
+    response.resume();
+  }
+
+  #send(method: string, action: string, body: string | undefined, timeoutMs: number): Promise<IncomingMessage> {
+    const { host, port, tenant, timeline } = this.#options;
+    const where = `pageserver at ${host}:${port}`;
+    return new Promise((resolve, reject) => {
+      const headers =
+        body === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) };
+      const sent = request({
+        host,
+        port,
+        method,
+        agent: this.#agent,
+        path: `/v1/tenant/${tenant}/timeline/${timeline}/${action}`,
+        headers,
+        timeout: timeoutMs + TIMEOUT_MARGIN_MS,
+      });
+      sent.once('timeout', () => sent.destroy(new Error(`no answer within ${timeoutMs} ms`)));
+      sent.once('error', (error) =>
+        reject(
+          new ComputeError('pageserver-unavailable', `the ${where} cannot be used: ${messageOf(error)}`, {
+            cause: error,
+          }),
+        ),
+      );
+      sent.once('response', (response) => {
+        const status = response.statusCode ?? 0;
+        if (status >= 200 && status < 300) return resolve(response);
+        void readText(response).then((text) =>
+          reject(new ComputeError('pageserver-unavailable', `the ${where} refused (${status}): ${messageIn(text)}`)),
+        );
+      });
+      sent.end(body);
+    });
+  }
+}
+
+async function readText(response: IncomingMessage): Promise<string> {
+  let text = '';
+  try {
+    for await (const chunk of response) {
+      text += String(chunk);
+      if (text.length > ERROR_BODY_MAX) break;
+    }
+  } catch {
+    return text; // the status says enough
+  }
+  return text;
+}
+
+/** The message of an error body `{code, message}`, or the body itself. */
+function messageIn(text: string): string {
+  try {
+    const body: unknown = JSON.parse(text);
+    if (typeof body === 'object' && body !== null && 'message' in body && typeof body.message === 'string')
+      return body.message;
+  } catch {
+    return text.slice(0, 200); // not JSON: some other server
+  }
+  return text.slice(0, 200);
+}

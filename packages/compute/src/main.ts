@@ -1,0 +1,80 @@
+import { Command } from 'commander';
+import { join, resolve } from 'node:path';
+import { pino } from 'pino';
+import { messageOf } from './errors.ts';
+import { readComputeConfig } from './supervisor/config.ts';
+import { SupervisorHttp } from './supervisor/http.ts';
+import { releasePidFile, takePidFile } from './supervisor/pid-file.ts';
+import type { SupervisorState } from './supervisor/status.ts';
+import { Supervisor } from './supervisor/supervisor.ts';
+
+/** How the process ends. */
+const EXIT_CODE: Readonly<Record<SupervisorState, number>> = {
+  starting: 1,
+  running: 1,
+  restarting: 1,
+  stopping: 1,
+  failed: 1,
+  stopped: 0,
+  fenced: 3,
+};
+
+/** Tells whoever spawned this process, when there is an IPC channel. */
+function report(message: object): Promise<void> {
+  return new Promise((sent) => {
+    if (process.send === undefined) sent();
+    else process.send(message, () => sent()); // the parent may be gone: that is no reason to stop
+  });
+}
+
+async function serve(dataDir: string): Promise<void> {
+  const log = pino(
+    { name: 'compute', level: process.env['ZENITH_LOG_LEVEL'] ?? 'info' },
+    pino.destination({ fd: 1, sync: true }),
+  );
+  const pidFile = join(dataDir, 'supervisor.pid');
+  let exitCode = 1;
+  let pidFileTaken = false;
+  let http: SupervisorHttp | undefined;
+  try {
+    const config = readComputeConfig(join(dataDir, 'compute.json'));
+    takePidFile(pidFile, dataDir);
+    pidFileTaken = true;
+    const supervisor = new Supervisor(config, dataDir, log);
+    http = await SupervisorHttp.listen(config.http.host, config.http.port, {
+      status: () => supervisor.status,
+      stop: (mode) => supervisor.stop(mode),
+    });
+    // The first signal asks for a clean stop, another one for an immediate one.
+    let signals = 0;
+    const onSignal = (): void => supervisor.stop(signals++ === 0 ? 'fast' : 'immediate');
+    process.on('SIGTERM', onSignal).on('SIGINT', onSignal);
+    await supervisor.start();
+    await report({
+      ready: true,
+      postgresPort: config.postgres.port,
+      httpPort: http.port,
+      ...(supervisor.status.postgresPid === undefined ? {} : { postgresPid: supervisor.status.postgresPid }),
+    });
+    const state = await supervisor.done;
+    log.info({ state }, supervisor.status.message);
+    exitCode = EXIT_CODE[state];
+  } catch (error) {
+    log.error({ err: error }, 'compute failed to start');
+    await report({ ready: false, error: messageOf(error) });
+  } finally {
+    http?.close();
+    if (pidFileTaken) releasePidFile(pidFile);
+  }
+  process.exit(exitCode);
+}
+
+const program = new Command('zenith-compute').description(
+  'Runs one compute: a stock PostgreSQL and the proposer of its WAL',
+);
+program
+  .command('serve')
+  .description('build the data directory, run PostgreSQL until it is told to stop')
+  .requiredOption('--data-dir <dir>', 'the compute directory, which holds compute.json')
+  .action(({ dataDir }: { dataDir: string }) => serve(resolve(dataDir)));
+await program.parseAsync();

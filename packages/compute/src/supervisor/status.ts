@@ -1,0 +1,44 @@
+import { formatLsn, type Lsn } from '@zenith/base';
+
+/**
+ *   starting ─► running ─► stopping ─► stopped          asked to stop
+ *      │        │  ▲ ├───► fenced                       a later compute took over
+ *      │        ▼  │ │                                  PostgreSQL crashed: everything is built anew
+ *      │     restarting ─► stopped, fenced
+ *      └────────┴────┴───► failed                       anything that cannot go on
+ */
+export type SupervisorState = 'starting' | 'running' | 'restarting' | 'stopping' | 'stopped' | 'fenced' | 'failed';
+
+/** What a supervisor knows about its compute. */
+export interface SupervisorStatus {
+  readonly state: SupervisorState;
+  /** X; undefined before the election. */
+  readonly startLsn: Lsn | undefined;
+  /** What a quorum has: covers every commit that was acknowledged, before a restart too. Never goes back. */
+  readonly commitLsn: Lsn | undefined;
+  /** End of the WAL that came from PostgreSQL. */
+  readonly receivedLsn: Lsn | undefined;
+  readonly term: number;
+  /** How often PostgreSQL crashed and was built anew under this supervisor. */
+  readonly restarts: number;
+  readonly postgresPort: number;
+  readonly postgresPid: number | undefined;
+  /** One line for a person: what is going on, or what went wrong. */
+  readonly message: string;
+}
+
+/** The status as the HTTP interface gives it: LSNs as text, null for what is not known. */
+export function statusToJson(status: SupervisorStatus): Record<string, string | number | null> {
+  const text = (position: Lsn | undefined): string | null => (position === undefined ? null : formatLsn(position));
+  return {
+    state: status.state,
+    startLsn: text(status.startLsn),
+    commitLsn: text(status.commitLsn),
+    receivedLsn: text(status.receivedLsn),
+    term: status.term,
+    restarts: status.restarts,
+    postgresPort: status.postgresPort,
+    postgresPid: status.postgresPid ?? null,
+    message: status.message,
+  };
+}

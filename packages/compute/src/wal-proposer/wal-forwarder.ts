@@ -1,0 +1,87 @@
+import { PostgresServerError } from '@zenith/wire';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { messageOf } from '../errors.ts';
+import { Backoff } from './backoff.ts';
+import { PostgresWalStream } from './postgres-wal-stream.ts';
+import type { ProposerLog, WalProposer } from './wal-proposer.ts';
+
+/** Between which PostgreSQL and which proposer. */
+export interface WalForwarderOptions {
+  readonly proposer: WalProposer;
+  readonly host: string;
+  readonly port: number;
+  readonly user: string;
+  readonly log: ProposerLog;
+  /** Called when PostgreSQL refuses to stream for a reason that does not pass: the compute is of no use any more. */
+  readonly onFailure: (error: Error) => void;
+}
+
+/** Delays between attempts: what refuses a connection for a moment passes within them. Unit: milliseconds. */
+const RECONNECT_FIRST_MS = 10;
+const RECONNECT_MAX_MS = 500;
+
+/**
+ * Refusals that pass by themselves: the database system is starting up or shutting down (57P03), the slot is still held by the connection before (55006), all WAL senders
+ * are taken (53300), the server is just being stopped (57P01).
+ */
+const PASSING = new Set(['57P03', '55006', '53300', '57P01']);
+
+/** Keeps WAL flowing from PostgreSQL to the proposer and commits flowing back, over as many connections as it takes: a person may end one (pg_terminate_backend), and a connection may be lost. */
+export class WalForwarder {
+  readonly #options: WalForwarderOptions;
+  readonly #stop = new AbortController();
+  readonly #done: Promise<void>;
+  #stream: PostgresWalStream | undefined;
+  #onStreaming: () => void = () => undefined;
+  /** Resolves when WAL flows for the first time. */
+  readonly streaming: Promise<void>;
+
+  /** Begins at once; PostgreSQL must be ready and the proposer elected. */
+  constructor(options: WalForwarderOptions) {
+    this.#options = options;
+    this.streaming = new Promise((resolve) => {
+      this.#onStreaming = resolve;
+    });
+    options.proposer.onCommit = (commitLsn): void => this.#stream?.reportCommit(commitLsn);
+    this.#done = this.#run();
+  }
+
+  /** Ends the connection and waits until nothing is under way any more. PostgreSQL ends it itself at the end of a clean stop: call this afterwards. */
+  async close(): Promise<void> {
+    this.#stop.abort();
+    this.#stream?.destroy();
+    await this.#done;
+  }
+
+  async #run(): Promise<void> {
+    const { proposer, host, port, user, log, onFailure } = this.#options;
+    const backoff = new Backoff(RECONNECT_FIRST_MS, RECONNECT_MAX_MS, Math.random);
+    const { signal } = this.#stop;
+    while (!signal.aborted) {
+      try {
+        const stream = await PostgresWalStream.open({
+          host,
+          port,
+          user,
+          startLsn: proposer.endLsn,
+          commitLsn: proposer.commitLsn,
+          onWal: (bytes, offset, length) => proposer.append(bytes, offset, length),
+        });
+        this.#stream = stream;
+        if (signal.aborted) stream.destroy();
+        stream.reportCommit(proposer.commitLsn); // it may have moved while the connection was made
+        backoff.reset();
+        this.#onStreaming();
+        const error = await stream.closed;
+        this.#stream = undefined;
+        if (!signal.aborted)
+          log.info({ reason: error?.message ?? 'PostgreSQL ended it' }, 'WAL stream from PostgreSQL ended');
+      } catch (error) {
+        if (signal.aborted) return;
+        if (error instanceof PostgresServerError && !PASSING.has(error.sqlState)) return onFailure(error);
+        log.info({ reason: messageOf(error) }, 'WAL stream from PostgreSQL not available');
+      }
+      await sleep(backoff.next(), undefined, { signal }).catch(() => undefined); // rejects on abort, which ends the loop
+    }
+  }
+}

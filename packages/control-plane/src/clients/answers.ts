@@ -1,0 +1,75 @@
+import * as v from 'valibot';
+import { ControlPlaneError } from '../errors.ts';
+import { lsnText, timelineId } from '../metadata/records.ts';
+
+// What the services answer, as far as the control plane looks. Unknown fields are let through: a service may say more than this release knows.
+
+const count = v.pipe(v.number(), v.minValue(0));
+
+/** Pageserver: `GET …/timeline/:timeline`, and each element of `GET …/timeline`. */
+export const pageserverTimeline = v.object({
+  timeline: timelineId,
+  ancestorTimeline: v.nullish(timelineId),
+  ancestorLsn: v.nullish(lsnText),
+  initialLsn: lsnText,
+  lastRecordLsn: lsnText,
+  diskConsistentLsn: lsnText,
+});
+
+/** One timeline as the pageserver sees it. */
+export type PageserverTimeline = v.InferOutput<typeof pageserverTimeline>;
+
+/** Safekeeper: `GET …/timeline/:timeline`, and each element of `GET /v1/timelines`. */
+export const safekeeperTimeline = v.object({
+  tenant: v.string(),
+  timeline: timelineId,
+  term: count,
+  timelineStartLsn: lsnText,
+  flushLsn: lsnText,
+  commitLsn: lsnText,
+  remoteConsistentLsn: lsnText,
+});
+
+/** One timeline as a safekeeper sees it. */
+export type SafekeeperTimeline = v.InferOutput<typeof safekeeperTimeline>;
+
+/** Supervisor: `GET /v1/status`. */
+export const supervisorStatus = v.object({
+  state: v.picklist(['starting', 'running', 'restarting', 'stopping', 'stopped', 'fenced', 'failed']),
+  startLsn: v.nullish(lsnText),
+  commitLsn: v.nullish(lsnText),
+  term: v.nullish(count),
+  postgresPort: v.nullish(count),
+  postgresPid: v.nullish(count),
+  message: v.nullish(v.string()),
+});
+
+/** What a compute's supervisor says about itself. */
+export type SupervisorStatus = v.InferOutput<typeof supervisorStatus>;
+
+const healthAnswer = v.object({ status: v.string(), broken: v.optional(v.array(v.string()), []) });
+
+/**
+ * What a storage node's `GET /healthz` says.
+ * @returns undefined when all is well; else which timelines it cannot serve, though it serves the others
+ */
+export function readHealth(service: string, answer: unknown): string | undefined {
+  const { status, broken } = checkAnswer(service, healthAnswer, answer);
+  if (status === 'ok') return undefined;
+  return broken.length === 0 ? status : `timeline ${broken.join(', ')} cannot be served; see its log`;
+}
+
+/** Checks an answer. @throws ControlPlaneError `service-refused` when it is not what the service's contract says */
+export function checkAnswer<Schema extends v.GenericSchema>(
+  service: string,
+  schema: Schema,
+  answer: unknown,
+): v.InferOutput<Schema> {
+  const parsed = v.safeParse(schema, answer);
+  if (parsed.success) return parsed.output;
+  const [issue] = parsed.issues;
+  throw new ControlPlaneError(
+    'service-refused',
+    `${service} gave an answer this release does not understand: ${v.getDotPath(issue) ?? 'answer'}: ${issue.message}`,
+  );
+}

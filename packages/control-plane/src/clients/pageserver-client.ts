@@ -1,0 +1,76 @@
+import { formatLsn, type Lsn, type TenantId, type TimelineId } from '@zenith/base';
+import * as v from 'valibot';
+import type { Repository } from '../repository/repository.ts';
+import { checkAnswer, readHealth, pageserverTimeline, type PageserverTimeline } from './answers.ts';
+import { callHttp, ServiceRefusal } from './http-json.ts';
+
+const SERVICE = 'the pageserver';
+
+/** Unit: milliseconds. */
+const TIMEOUT_MS = 10_000;
+
+/** A branch to be made on the pageserver. */
+export interface NewTimeline {
+  readonly timelineId: TimelineId;
+  readonly ancestorTimelineId: TimelineId;
+  readonly ancestorLsn: Lsn;
+}
+
+/** The pageserver's management interface, for one tenant. Every method throws what {@link callHttp} throws. */
+export class PageserverClient {
+  readonly #host: string;
+  readonly #port: number;
+  readonly #tenant: TenantId;
+
+  constructor({ config }: Pick<Repository, 'config'>) {
+    this.#host = config.host;
+    this.#port = config.pageserver.httpPort;
+    this.#tenant = config.tenant;
+  }
+
+  /** Returns when it is up; undefined when it is well too, else what ails it. */
+  async health(timeoutMs: number): Promise<string | undefined> {
+    return readHealth(SERVICE, await this.#call('GET', '/healthz', undefined, timeoutMs));
+  }
+
+  /** All timelines of the tenant. */
+  async timelines(): Promise<PageserverTimeline[]> {
+    return checkAnswer(
+      SERVICE,
+      v.array(pageserverTimeline),
+      await this.#call('GET', `/v1/tenant/${this.#tenant}/timeline`),
+    );
+  }
+
+  /** One timeline; undefined when the pageserver has none of this id. */
+  async timeline(id: TimelineId): Promise<PageserverTimeline | undefined> {
+    try {
+      return checkAnswer(
+        SERVICE,
+        pageserverTimeline,
+        await this.#call('GET', `/v1/tenant/${this.#tenant}/timeline/${id}`),
+      );
+    } catch (error) {
+      if (error instanceof ServiceRefusal && error.status === 404) return undefined;
+      throw error;
+    }
+  }
+
+  /** Creates a branch. Creating the same one again is harmless. */
+  async createTimeline({ timelineId, ancestorTimelineId, ancestorLsn }: NewTimeline): Promise<void> {
+    await this.#call('POST', `/v1/tenant/${this.#tenant}/timeline`, {
+      timelineId,
+      ancestorTimelineId,
+      ancestorLsn: formatLsn(ancestorLsn),
+    });
+  }
+
+  /** Tells it that safekeepers may have WAL of this timeline that it does not follow yet. */
+  async lookForWal(id: TimelineId): Promise<void> {
+    await this.#call('POST', `/v1/tenant/${this.#tenant}/timeline/${id}/wal-source`, {});
+  }
+
+  #call(method: 'GET' | 'POST', path: string, body?: unknown, timeoutMs = TIMEOUT_MS): Promise<unknown> {
+    return callHttp({ service: SERVICE, host: this.#host, port: this.#port, method, path, body, timeoutMs });
+  }
+}

@@ -1,0 +1,53 @@
+import type { TenantId, TimelineId } from '@zenith/base';
+import * as v from 'valibot';
+import type { RepositoryConfig } from '../repository/config.ts';
+import { checkAnswer, readHealth, safekeeperTimeline, type SafekeeperTimeline } from './answers.ts';
+import { callHttp, ServiceRefusal } from './http-json.ts';
+
+/** Unit: milliseconds. */
+const TIMEOUT_MS = 5_000;
+
+/** One safekeeper's management interface. Every method throws what {@link callHttp} throws. */
+export class SafekeeperClient {
+  readonly #service: string;
+  readonly #host: string;
+  readonly #port: number;
+  readonly #tenant: TenantId;
+
+  /** @param id which of the repository's safekeepers */
+  constructor(config: RepositoryConfig, id: number, httpPort: number) {
+    this.#service = `safekeeper ${id}`;
+    this.#host = config.host;
+    this.#port = httpPort;
+    this.#tenant = config.tenant;
+  }
+
+  /** Returns when it is up; undefined when it is well too, else what ails it. */
+  async health(timeoutMs: number): Promise<string | undefined> {
+    return readHealth(this.#service, await this.#get('/healthz', timeoutMs));
+  }
+
+  /** One timeline; undefined when no WAL of it ever came here. */
+  async timeline(id: TimelineId): Promise<SafekeeperTimeline | undefined> {
+    try {
+      return checkAnswer(
+        this.#service,
+        safekeeperTimeline,
+        await this.#get(`/v1/tenant/${this.#tenant}/timeline/${id}`, TIMEOUT_MS),
+      );
+    } catch (error) {
+      if (error instanceof ServiceRefusal && error.status === 404) return undefined;
+      throw error;
+    }
+  }
+
+  /** All timelines of the tenant that WAL came here for. */
+  async timelines(): Promise<SafekeeperTimeline[]> {
+    const all = checkAnswer(this.#service, v.array(safekeeperTimeline), await this.#get('/v1/timelines', TIMEOUT_MS));
+    return all.filter((timeline) => timeline.tenant === this.#tenant);
+  }
+
+  #get(path: string, timeoutMs: number): Promise<unknown> {
+    return callHttp({ service: this.#service, host: this.#host, port: this.#port, method: 'GET', path, timeoutMs });
+  }
+}

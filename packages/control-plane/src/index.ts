@@ -1,0 +1,67 @@
+export { checkName, NAME_LENGTH_MAX } from './branches/branch-name.ts';
+export { drawBranchTree, type BranchNode } from './branches/branch-tree.ts';
+export { commitPoint } from './branches/commit-point.ts';
+export { createBranch, listBranches, MAIN_BRANCH, type Branch } from './branches/create-branch.ts';
+export { parseStartPoint, type StartPoint } from './branches/start-point.ts';
+export { ServiceRefusal } from './clients/http-json.ts';
+export { PageserverClient } from './clients/pageserver-client.ts';
+export { SafekeeperClient } from './clients/safekeeper-client.ts';
+export { SupervisorClient } from './clients/supervisor-client.ts';
+export type { PageserverTimeline, SafekeeperTimeline, SupervisorStatus } from './clients/answers.ts';
+export {
+  endpointProcess,
+  endpointStatus,
+  supervisorClient,
+  type EndpointState,
+  type EndpointStatus,
+} from './endpoints/endpoint-process.ts';
+export { createEndpoint, listEndpoints, type ListedEndpoint, type NewEndpoint } from './endpoints/endpoints.ts';
+export { parseSettings } from './endpoints/settings.ts';
+export {
+  startEndpoint,
+  stopEndpoint,
+  type StartedEndpoint,
+  type StartEndpointOptions,
+  type StopEndpointOptions,
+  type StopOutcome,
+} from './endpoints/start-stop.ts';
+export { ControlPlaneError, oneLine, type ControlPlaneErrorCode } from './errors.ts';
+export { Catalog } from './metadata/catalog.ts';
+export { EmbeddedMetadataStore } from './metadata/embedded-store.ts';
+export {
+  METADATA_BYTES_MAX,
+  type JsonValue,
+  type MetadataEntry,
+  type MetadataStore,
+  type MetadataTransaction,
+} from './metadata/metadata-store.ts';
+export type { BranchRecord, EndpointRecord, TimelineRecord } from './metadata/records.ts';
+export { nodeProcess, pageserverNode, safekeeperNodes, storageNodes, type StorageNode } from './nodes/node.ts';
+export {
+  restartNodes,
+  startNodes,
+  stopNodes,
+  type NodeEvent,
+  type NodeOptions,
+  type StopOptions,
+} from './nodes/start-stop.ts';
+export { isAlive, type ProcessIdentity } from './process/process-identity.ts';
+export {
+  COMPUTE_PORT_FIRST,
+  formatConfig,
+  PAGESERVER_PORTS,
+  parseConfig,
+  safekeeperPorts,
+  SAFEKEEPERS_MAX,
+  type RepositoryConfig,
+} from './repository/config.ts';
+export { initRepository, type InitOptions } from './repository/init.ts';
+export { REPOSITORY_FOLDER, repositoryLayout, type RepositoryLayout, type ServiceLayout } from './repository/layout.ts';
+export { findRepository, openRepository, openRepositoryAt, type Repository } from './repository/repository.ts';
+export {
+  clusterStatus,
+  type BranchStatus,
+  type ClusterStatus,
+  type NodeState,
+  type NodeStatus,
+} from './status/cluster-status.ts';

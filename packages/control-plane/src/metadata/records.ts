@@ -1,0 +1,85 @@
+import { isId, parseLsn, type Lsn, type SystemId, type TimelineId } from '@zenith/base';
+import type { PgMajor } from '@zenith/pg-format';
+import * as v from 'valibot';
+
+/** An LSN, as text in JSON. */
+export const lsnText = v.pipe(
+  v.string(),
+  v.regex(/^[0-9A-F]{1,8}\/[0-9A-F]{1,8}$/, 'expected an LSN such as 0/16B3D98'),
+  v.transform((text): Lsn => parseLsn(text)),
+);
+
+/** A timeline id in JSON. */
+export const timelineId = v.pipe(
+  v.string(),
+  v.check(isId, 'expected 32 hexadecimal digits'),
+  v.transform((text) => text as TimelineId),
+);
+
+/** A TCP port in JSON. */
+export const portNumber = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65535));
+
+/** A PostgreSQL major version this release runs. */
+export const pgMajor = v.picklist([17, 18] as const);
+
+const instant = v.pipe(v.string(), v.isoTimestamp());
+
+/** Value of `timeline/<id>`. */
+export const timelineSchema = v.strictObject({
+  pgMajor: v.picklist([15, 16, 17, 18] as const),
+  systemId: v.pipe(
+    v.string(),
+    v.digits(),
+    v.transform((text) => text as SystemId),
+  ),
+  ancestor: v.nullable(timelineId),
+  startLsn: lsnText,
+  createdAt: instant,
+});
+
+/** Value of `branch/<name>`. */
+export const branchSchema = v.strictObject({ timeline: timelineId, createdAt: instant });
+
+/** Value of `endpoint/<name>`. */
+export const endpointSchema = v.strictObject({
+  branch: v.string(),
+  port: portNumber,
+  httpPort: portNumber,
+  settings: v.record(v.string(), v.string()),
+  createdAt: instant,
+});
+
+/** One line of WAL history as the cluster's metadata describe it. */
+export interface TimelineRecord {
+  readonly id: TimelineId;
+  readonly pgMajor: PgMajor;
+  readonly systemId: SystemId;
+  /** The timeline it shares its history with up to `startLsn`; undefined for the first. */
+  readonly ancestor: TimelineId | undefined;
+  /** Where its own WAL begins: the branch point, or the end of the imported cluster. */
+  readonly startLsn: Lsn;
+  /** ISO 8601. */
+  readonly createdAt: string;
+}
+
+/** A name for a timeline. */
+export interface BranchRecord {
+  readonly name: string;
+  readonly timeline: TimelineId;
+  /** ISO 8601. */
+  readonly createdAt: string;
+}
+
+/** A PostgreSQL server that can be started on a branch. */
+export interface EndpointRecord {
+  readonly name: string;
+  readonly branch: string;
+  /** PostgreSQL's port. */
+  readonly port: number;
+  /** Its supervisor's HTTP port. */
+  readonly httpPort: number;
+  /** PostgreSQL settings given by the user, name to value. */
+  readonly settings: Readonly<Record<string, string>>;
+  /** ISO 8601. */
+  readonly createdAt: string;
+}

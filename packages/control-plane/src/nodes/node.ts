@@ -1,0 +1,65 @@
+import { findServiceProcess } from '../process/service-process.ts';
+import type { ProcessIdentity } from '../process/process-identity.ts';
+import type { ServiceLayout } from '../repository/layout.ts';
+import type { Repository } from '../repository/repository.ts';
+import { PageserverClient } from '../clients/pageserver-client.ts';
+import { SafekeeperClient } from '../clients/safekeeper-client.ts';
+import { pageserverConfig, safekeeperConfig } from './service-config.ts';
+
+/** A storage node of the repository: the pageserver, or one of the safekeepers. Says what it is; whether it runs is asked anew every time. */
+export interface StorageNode {
+  readonly service: 'pageserver' | 'safekeeper';
+  /** For messages: "the pageserver", "safekeeper 2". */
+  readonly what: string;
+  /** The safekeeper's number; undefined for the pageserver. */
+  readonly id: number | undefined;
+  readonly host: string;
+  /** Where it speaks its binary protocol: pages, or WAL. */
+  readonly port: number;
+  readonly httpPort: number;
+  readonly layout: ServiceLayout;
+  /** What its configuration file is to hold. */
+  readonly serviceConfig: Readonly<Record<string, unknown>>;
+  /** Asks it over HTTP whether it is well: undefined, or what ails it. Throws when it does not answer. */
+  checkHealth(timeoutMs: number): Promise<string | undefined>;
+}
+
+/** The repository's pageserver. */
+export function pageserverNode(repository: Repository): StorageNode {
+  const { config, layout } = repository;
+  return {
+    service: 'pageserver',
+    what: 'the pageserver',
+    id: undefined,
+    host: config.host,
+    ...config.pageserver,
+    layout: layout.pageserver,
+    serviceConfig: pageserverConfig(config),
+    checkHealth: (timeoutMs) => new PageserverClient(repository).health(timeoutMs),
+  };
+}
+
+/** The repository's safekeepers, in the order of the configuration. */
+export function safekeeperNodes({ config, layout }: Repository): StorageNode[] {
+  return config.safekeepers.map((node) => ({
+    service: 'safekeeper',
+    what: `safekeeper ${node.id}`,
+    id: node.id,
+    host: config.host,
+    port: node.port,
+    httpPort: node.httpPort,
+    layout: layout.safekeeper(node.id),
+    serviceConfig: safekeeperConfig(config, node),
+    checkHealth: (timeoutMs) => new SafekeeperClient(config, node.id, node.httpPort).health(timeoutMs),
+  }));
+}
+
+/** All storage nodes, the pageserver first. */
+export function storageNodes(repository: Repository): StorageNode[] {
+  return [pageserverNode(repository), ...safekeeperNodes(repository)];
+}
+
+/** The node's live process; undefined when it does not run. */
+export function nodeProcess(node: StorageNode): ProcessIdentity | undefined {
+  return findServiceProcess(node.layout.pidFile);
+}

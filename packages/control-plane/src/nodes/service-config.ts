@@ -1,0 +1,57 @@
+import { mkdirSync, readFileSync } from 'node:fs';
+import { ControlPlaneError, isSystemError } from '../errors.ts';
+import { replaceFile } from '../metadata/replace-file.ts';
+import type { RepositoryConfig } from '../repository/config.ts';
+import type { ServiceLayout } from '../repository/layout.ts';
+
+/** The pageserver's share of the repository's configuration, in the form of its own pageserver.json. */
+export function pageserverConfig(config: RepositoryConfig): Record<string, unknown> {
+  const { host, pageserver, safekeepers } = config;
+  return {
+    listen: { host, port: pageserver.port },
+    http: { host, port: pageserver.httpPort },
+    safekeepers: safekeepers.map(({ id, port, httpPort }) => ({ id, host, port, httpPort })),
+  };
+}
+
+/** A safekeeper's share of the repository's configuration, in the form of its own safekeeper.json. */
+export function safekeeperConfig(
+  config: RepositoryConfig,
+  node: RepositoryConfig['safekeepers'][number],
+): Record<string, unknown> {
+  return {
+    id: node.id,
+    listen: { host: config.host, port: node.port },
+    http: { host: config.host, port: node.httpPort },
+  };
+}
+
+/**
+ * Writes a service's configuration file. What the file holds beside the given keys stays: options that a person added by hand.
+ * @throws ControlPlaneError `repository-invalid` when there is a file that is not a JSON object; `system`
+ */
+export function writeServiceConfig(layout: ServiceLayout, content: Readonly<Record<string, unknown>>): void {
+  mkdirSync(layout.dataDir, { recursive: true });
+  const merged = { ...readObject(layout.configFile), ...content };
+  replaceFile(layout.configFile, `${JSON.stringify(merged, undefined, 2)}\n`);
+}
+
+function readObject(path: string): Record<string, unknown> {
+  let text: string;
+  try {
+    text = readFileSync(path, 'utf8');
+  } catch (error) {
+    if (isSystemError(error, 'ENOENT')) return {};
+    throw new ControlPlaneError('system', `cannot read ${path}: ${(error as Error).message}`, { cause: error });
+  }
+  try {
+    const json: unknown = JSON.parse(text);
+    if (typeof json === 'object' && json !== null && !Array.isArray(json)) return json as Record<string, unknown>;
+  } catch {
+    // Reported below with everything else that is no object.
+  }
+  throw new ControlPlaneError(
+    'repository-invalid',
+    `${path} is not a JSON object: correct it, or remove it to have it written anew`,
+  );
+}

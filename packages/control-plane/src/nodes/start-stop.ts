@@ -1,0 +1,149 @@
+import { ControlPlaneError } from '../errors.ts';
+import { launchService } from '../process/launch.ts';
+import { requireFreePort } from '../process/ports.ts';
+import { withProcessLock } from '../process/process-lock.ts';
+import { signalProcess, terminate, waitForExit, type Termination } from '../process/terminate.ts';
+import type { Repository } from '../repository/repository.ts';
+import { serviceEntryPoint } from './entry-points.ts';
+import { nodeProcess, pageserverNode, safekeeperNodes, storageNodes, type StorageNode } from './node.ts';
+import { writeServiceConfig } from './service-config.ts';
+
+/** A pageserver reads its timelines' indexes, a safekeeper scans the WAL after its last commit. Unit: milliseconds. */
+const READY_TIMEOUT_MS = 120_000;
+
+/** A pageserver flushes what it holds in memory. Unit: milliseconds. */
+const STOP_GRACE_MS = 60_000;
+
+/** Longest wait for another command that starts or stops nodes. Unit: milliseconds. */
+const LOCK_TIMEOUT_MS = READY_TIMEOUT_MS + STOP_GRACE_MS;
+
+/** What is happening to a node, told as it happens. */
+export type NodeEvent =
+  | {
+      readonly kind: 'starting' | 'started' | 'already-running' | 'stopping' | 'not-running';
+      readonly node: StorageNode;
+    }
+  | { readonly kind: 'stopped'; readonly node: StorageNode; readonly termination: Termination };
+
+/** How nodes are started and stopped. */
+export interface NodeOptions {
+  readonly onEvent?: (event: NodeEvent) => void;
+  /** Interrupts a start: what has begun to start is ended, what runs stays. */
+  readonly signal?: AbortSignal | undefined;
+}
+
+/** Checks that a node can be started and writes its configuration. */
+async function prepareNode(repository: Repository, node: StorageNode): Promise<void> {
+  const remedy = `stop that program, or change the port in ${repository.layout.configFile}`;
+  await requireFreePort(node.host, node.port, node.what, remedy);
+  await requireFreePort(node.host, node.httpPort, `${node.what} for HTTP`, remedy);
+  writeServiceConfig(node.layout, node.serviceConfig);
+}
+
+async function launchNode(node: StorageNode, { signal }: NodeOptions): Promise<void> {
+  const { dataDir, logFile } = node.layout;
+  const main = serviceEntryPoint(node.service);
+  await launchService({ what: node.what, main, dataDir, logFile, readyTimeoutMs: READY_TIMEOUT_MS, signal });
+}
+
+/**
+ * Starts nodes that do not run, all at once; tells of them in their order. The caller holds the lock.
+ * @throws what kept the first that failed from starting; the others are stopped again
+ */
+async function launchNodes(repository: Repository, nodes: readonly StorageNode[], options: NodeOptions): Promise<void> {
+  for (const node of nodes) await prepareNode(repository, node);
+  const launches = nodes.map((node) => launchNode(node, options));
+  const ended = Promise.allSettled(launches);
+  try {
+    for (const [index, node] of nodes.entries()) {
+      options.onEvent?.({ kind: 'starting', node });
+      await launches[index];
+      options.onEvent?.({ kind: 'started', node });
+    }
+  } catch (error) {
+    await ended;
+    for (const node of nodes) await stopNode(node, {});
+    throw error;
+  }
+}
+
+async function stopNode(node: StorageNode, options: NodeOptions & StopOptions): Promise<void> {
+  const running = nodeProcess(node);
+  if (running === undefined) {
+    options.onEvent?.({ kind: 'not-running', node });
+    return;
+  }
+  options.onEvent?.({ kind: 'stopping', node });
+  if (options.immediate === true) signalProcess(running, 'SIGKILL');
+  const termination =
+    options.immediate === true && (await waitForExit(running, STOP_GRACE_MS))
+      ? 'killed'
+      : await terminate(running, STOP_GRACE_MS);
+  options.onEvent?.({ kind: 'stopped', node, termination });
+}
+
+function lockNodes<T>(repository: Repository, options: NodeOptions, work: () => Promise<T>): Promise<T> {
+  return withProcessLock(
+    repository.layout.locks,
+    'nodes',
+    { timeoutMs: LOCK_TIMEOUT_MS, doing: 'is starting or stopping the nodes', signal: options.signal },
+    work,
+  );
+}
+
+/**
+ * Starts the pageserver and the safekeepers that do not run; returns when all serve.
+ * @throws ControlPlaneError for the first that cannot start (`port-taken`, `service-failed`, …); those that this call started are stopped again
+ */
+export async function startNodes(repository: Repository, options: NodeOptions = {}): Promise<void> {
+  await lockNodes(repository, options, async () => {
+    const nodes = storageNodes(repository);
+    const stopped = nodes.filter((node) => nodeProcess(node) === undefined);
+    for (const node of nodes) if (!stopped.includes(node)) options.onEvent?.({ kind: 'already-running', node });
+    await launchNodes(repository, stopped, options);
+  });
+}
+
+/** How nodes end. */
+export interface StopOptions {
+  /** End them at once, as a power failure would. Nothing acknowledged is lost; the next start takes longer. */
+  readonly immediate?: boolean | undefined;
+}
+
+/** Stops the pageserver and the safekeepers that run; returns when they are gone. The caller has stopped the computes. */
+export async function stopNodes(repository: Repository, options: NodeOptions & StopOptions = {}): Promise<void> {
+  await lockNodes(repository, options, async () => {
+    // The pageserver first: it reports to safekeepers what is durable while it flushes.
+    for (const node of storageNodes(repository)) await stopNode(node, options);
+  });
+}
+
+/**
+ * Restarts the nodes one by one, so that with three safekeepers commits go on, and with one they wait. Computes keep running: what they ask for
+ * meanwhile waits for the node that serves it.
+ */
+export async function restartNodes(repository: Repository, options: NodeOptions = {}): Promise<void> {
+  await lockNodes(repository, options, async () => {
+    for (const node of storageNodes(repository)) {
+      await stopNode(node, options);
+      await launchNodes(repository, [node], options);
+    }
+  });
+}
+
+/**
+ * Makes sure that what a branch or a compute needs is there: the pageserver, and a majority of the safekeepers.
+ * @throws ControlPlaneError `not-running`
+ */
+export function requireNodes(repository: Repository): void {
+  if (nodeProcess(pageserverNode(repository)) === undefined)
+    throw new ControlPlaneError('not-running', "the pageserver is not running: start it with 'zenith start'");
+  const safekeepers = safekeeperNodes(repository);
+  const running = safekeepers.filter((node) => nodeProcess(node) !== undefined).length;
+  const quorum = Math.floor(safekeepers.length / 2) + 1;
+  if (running < quorum)
+    throw new ControlPlaneError(
+      'not-running',
+      `${running} of ${safekeepers.length} safekeepers run, but ${quorum} are needed: start them with 'zenith start'`,
+    );
+}

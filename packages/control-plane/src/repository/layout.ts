@@ -1,0 +1,49 @@
+import { join } from 'node:path';
+
+/** Name of a repository's folder. */
+export const REPOSITORY_FOLDER = '.zenith';
+
+/** Where things are in a repository; all paths absolute. docs/architecture.md draws it. */
+export interface RepositoryLayout {
+  /** The `.zenith` folder. */
+  readonly root: string;
+  readonly configFile: string;
+  readonly metadataFile: string;
+  /** Locks between concurrent `zenith` commands. */
+  readonly locks: string;
+  readonly pageserver: ServiceLayout;
+  /** @param id number of the safekeeper, from 1 */
+  safekeeper(id: number): ServiceLayout;
+  /** @param endpoint name of the endpoint */
+  compute(endpoint: string): ServiceLayout;
+}
+
+/** The files of one service. */
+export interface ServiceLayout {
+  readonly dataDir: string;
+  readonly configFile: string;
+  readonly logFile: string;
+  readonly pidFile: string;
+}
+
+function serviceLayout(dataDir: string, config: string, process: string): ServiceLayout {
+  return {
+    dataDir,
+    configFile: join(dataDir, `${config}.json`),
+    logFile: join(dataDir, `${process}.log`),
+    pidFile: join(dataDir, `${process}.pid`),
+  };
+}
+
+/** The layout of the repository whose `.zenith` folder is `root` (absolute). */
+export function repositoryLayout(root: string): RepositoryLayout {
+  return {
+    root,
+    configFile: join(root, 'config.json'),
+    metadataFile: join(root, 'metadata.json'),
+    locks: join(root, 'locks'),
+    pageserver: serviceLayout(join(root, 'pageserver'), 'pageserver', 'pageserver'),
+    safekeeper: (id) => serviceLayout(join(root, 'safekeepers', String(id)), 'safekeeper', 'safekeeper'),
+    compute: (endpoint) => serviceLayout(join(root, 'computes', endpoint), 'compute', 'supervisor'),
+  };
+}

@@ -1,0 +1,28 @@
+import { ZenithError } from '@zenith/base';
+
+/**
+ * Expected failures of the pageserver around its storage engine.
+ *
+ * - `invalid-configuration`: pageserver.json is missing or does not fit its schema.
+ * - `already-running`: another process serves this data directory.
+ * - `address-unavailable`: a port is taken, or an address cannot be listened on.
+ * - `not-imported`: a timeline has no cluster in it.
+ * - `not-a-data-directory`, `not-shut-down`, `unsupported-cluster`: what is to be imported is none, is in use or crashed, or is of a kind that cannot be imported.
+ * - `bad-request`: a request over HTTP that does not fit its schema.
+ * - `wal-source-failed`: the WAL of a timeline cannot be had, or not be followed.
+ */
+export type PageserverErrorCode =
+  | 'invalid-configuration'
+  | 'already-running'
+  | 'address-unavailable'
+  | 'not-imported'
+  | 'not-a-data-directory'
+  | 'not-shut-down'
+  | 'unsupported-cluster'
+  | 'bad-request'
+  | 'wal-source-failed';
+
+/** An expected failure of the pageserver; its code says which. */
+export class PageserverError extends ZenithError<PageserverErrorCode> {
+  override readonly name = 'PageserverError';
+}

@@ -1,0 +1,203 @@
+// oxlint-disable oxc/no-async-endpoint-handlers -- that rule is about Express; Fastify awaits its handlers
+import { setImmediate } from 'node:timers';
+import {
+  AssertionError,
+  CorruptionError,
+  ZenithError,
+  parseLsn,
+  parseTenantId,
+  parseTimelineId,
+  type Lsn,
+} from '@zenith/base';
+import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
+import type { Registry } from 'prom-client';
+import * as v from 'valibot';
+import { PageserverError } from '../errors.ts';
+import type { WalSources } from '../ingest/wal-sources.ts';
+import { buildSnapshot } from '../snapshot/build-snapshot.ts';
+import { streamSnapshot } from '../snapshot/stream-snapshot.ts';
+import type { TimelineStore } from '../timeline/timeline-store.ts';
+import type { Timeline } from '../timeline/timeline.ts';
+import { describeTimeline } from './describe-timeline.ts';
+
+/** Longest body of a request; the longest real one has three ids. Unit: bytes. */
+const BODY_BYTES_MAX = 16 * 1024;
+
+/** Longest wait that a request may ask for. Unit: ms. */
+const WAIT_MAX_MS = 600_000;
+
+/** Statuses of the codes that are not the server's fault. */
+const STATUS_BY_CODE: Readonly<Record<string, number>> = {
+  'invalid-id': 400,
+  'invalid-lsn': 400,
+  'bad-request': 400,
+  'lsn-outside-history': 400,
+  'no-such-timeline': 404,
+  'timeline-exists': 409,
+  'not-imported': 409,
+  'lsn-not-available': 503,
+  'too-many-waiters': 503,
+  closing: 503,
+};
+
+const lsn = v.pipe(
+  v.string(),
+  v.transform((text): Lsn => parseLsn(text)),
+);
+const newTimeline = v.strictObject({ timelineId: v.string(), ancestorTimelineId: v.string(), ancestorLsn: lsn });
+const wait = v.strictObject({
+  lsn,
+  timeoutMs: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(WAIT_MAX_MS)), 60_000),
+});
+
+/** What the HTTP API works on. */
+export interface HttpServiceOptions {
+  readonly store: TimelineStore;
+  readonly sources: WalSources;
+  readonly metrics: Registry;
+  readonly version: string;
+  /** How long a snapshot waits for WAL that has not been ingested yet. Unit: ms. */
+  readonly waitTimeoutMs: number;
+  /** A monotonic clock. Unit: ms. */
+  readonly now: () => number;
+}
+
+interface TimelineParams {
+  readonly Params: { readonly tenant: string; readonly timeline: string };
+}
+
+/** The management API of a pageserver, see docs/architecture.md. */
+export class HttpService {
+  readonly #options: HttpServiceOptions;
+  readonly #server: FastifyInstance;
+  readonly #startedAt: number;
+
+  constructor(options: HttpServiceOptions) {
+    this.#options = options;
+    this.#startedAt = options.now();
+    this.#server = Fastify({ bodyLimit: BODY_BYTES_MAX, forceCloseConnections: true });
+    this.#server.setErrorHandler((error: Error, _request, reply) => sendError(error, reply));
+    this.#server.setNotFoundHandler((request, reply) =>
+      reply.status(404).send({ code: 'not-found', message: `there is no ${request.method} ${request.url}` }),
+    );
+    this.#addService();
+    this.#addTimelines();
+  }
+
+  /** Begins to listen; gives the port. @throws PageserverError `address-unavailable` */
+  async listen(host: string, port: number): Promise<number> {
+    try {
+      await this.#server.listen({ host, port });
+    } catch (cause) {
+      const why =
+        (cause as NodeJS.ErrnoException).code === 'EADDRINUSE'
+          ? 'is in use by another process: stop that one, or choose another port'
+          : `cannot be listened on: ${(cause as Error).message}`;
+      throw new PageserverError('address-unavailable', `the HTTP address ${host}:${port} ${why}`, { cause });
+    }
+    return (this.#server.server.address() as { port: number }).port;
+  }
+
+  /** Stops listening; resolves when no connection is left. */
+  async close(): Promise<void> {
+    await this.#server.close();
+  }
+
+  #addService(): void {
+    const { store, metrics, version, now } = this.#options;
+    const server = this.#server;
+    server.get('/healthz', () => {
+      const broken = [...store.broken.keys()];
+      return { status: broken.length === 0 ? 'ok' : 'degraded', broken }; // one broken timeline is no reason to restart the others
+    });
+    server.get('/metrics', async (_request, reply) => reply.type(metrics.contentType).send(await metrics.metrics()));
+    server.get('/v1/status', () => ({
+      version,
+      uptimeSeconds: Math.round((now() - this.#startedAt) / 1000),
+      timelines: store.list().length,
+      broken: [...store.broken].map(([name, error]) => ({ name, message: error.message })),
+      memoryBytes: store.memoryBytes,
+      residentBytes: process.memoryUsage.rss(),
+    }));
+  }
+
+  #addTimelines(): void {
+    const { store, sources, waitTimeoutMs } = this.#options;
+    const server = this.#server;
+    server.get<{ Params: { tenant: string } }>('/v1/tenant/:tenant/timeline', (request) => {
+      const tenant = parseTenantId(request.params.tenant);
+      return store
+        .list()
+        .filter((timeline) => timeline.tenant === tenant)
+        .map((timeline) => this.#describe(timeline));
+    });
+    server.post<{ Params: { tenant: string } }>('/v1/tenant/:tenant/timeline', async (request) => {
+      const { timelineId, ancestorTimelineId, ancestorLsn } = parseBody(newTimeline, request.body);
+      const tenant = parseTenantId(request.params.tenant);
+      return this.#describe(
+        await store.createBranch(tenant, parseTimelineId(timelineId), parseTimelineId(ancestorTimelineId), ancestorLsn),
+      );
+    });
+    server.get<TimelineParams>('/v1/tenant/:tenant/timeline/:timeline', (request) =>
+      this.#describe(this.#timeline(request.params)),
+    );
+    server.post<TimelineParams>('/v1/tenant/:tenant/timeline/:timeline/wal-source', async (request) => {
+      const timeline = this.#timeline(request.params);
+      await sources.look();
+      return this.#describe(timeline);
+    });
+    server.post<TimelineParams>('/v1/tenant/:tenant/timeline/:timeline/wait', async (request) => {
+      const timeline = this.#timeline(request.params);
+      const { lsn: until, timeoutMs } = parseBody(wait, request.body);
+      await timeline.waitForLsn(until, { timeoutMs });
+      return this.#describe(timeline);
+    });
+    server.post<TimelineParams>('/v1/tenant/:tenant/timeline/:timeline/checkpoint', async (request) => {
+      const timeline = this.#timeline(request.params);
+      await timeline.flush();
+      await timeline.compact();
+      return this.#describe(timeline);
+    });
+    server.get<TimelineParams & { Querystring: { lsn?: string } }>(
+      '/v1/tenant/:tenant/timeline/:timeline/snapshot',
+      async (request, reply) => {
+        const timeline = this.#timeline(request.params);
+        const at = request.query.lsn === undefined ? timeline.lastRecordLsn : parseLsn(request.query.lsn);
+        await timeline.waitForLsn(at, { timeoutMs: waitTimeoutMs });
+        const { stream, length } = streamSnapshot(await buildSnapshot(timeline, at));
+        return reply.type('application/octet-stream').header('content-length', length).send(stream);
+      },
+    );
+  }
+
+  #timeline(params: { readonly tenant: string; readonly timeline: string }): Timeline {
+    return this.#options.store.get(parseTenantId(params.tenant), parseTimelineId(params.timeline));
+  }
+
+  #describe(timeline: Timeline): Record<string, unknown> {
+    return describeTimeline(timeline, this.#options.sources.follower(timeline));
+  }
+}
+
+function parseBody<Schema extends v.GenericSchema>(schema: Schema, body: unknown): v.InferOutput<Schema> {
+  const result = v.safeParse(schema, body ?? {});
+  if (result.success) return result.output;
+  const [issue] = result.issues;
+  throw new PageserverError('bad-request', `${v.getDotPath(issue) ?? 'body'}: ${issue.message}`);
+}
+
+function sendError(error: Error, reply: FastifyReply): FastifyReply {
+  // A broken invariant must not be answered and forgotten: the process ends.
+  if (error instanceof AssertionError) {
+    setImmediate(() => {
+      throw error;
+    });
+  }
+  const ofFastify = (error as { statusCode?: number }).statusCode;
+  if (error instanceof ZenithError)
+    return reply.status(STATUS_BY_CODE[error.code] ?? 500).send({ code: error.code, message: error.message });
+  if (error instanceof CorruptionError) return reply.status(500).send({ code: 'corrupt', message: error.message });
+  return reply
+    .status(ofFastify ?? 500)
+    .send({ code: ofFastify === undefined ? 'internal' : 'bad-request', message: error.message });
+}

@@ -1,0 +1,39 @@
+import { setImmediate } from 'node:timers/promises';
+
+/** Longest that ingest keeps the event loop from reads of pages. Unit: ms. */
+const SLICE_MS = 4;
+
+/** Cuts long work of ingest into slices, between which everything else that waits gets its turn. */
+export class Pacer {
+  readonly #now: () => number;
+  readonly #backpressure: () => Promise<void> | undefined;
+  #sliceEnd: number;
+
+  /**
+   * @param now a monotonic clock. Unit: ms
+   * @param backpressure what to wait for before more may be put, when the storage asks for it
+   */
+  constructor(now: () => number, backpressure: () => Promise<void> | undefined) {
+    this.#now = now;
+    this.#backpressure = backpressure;
+    this.#sliceEnd = now() + SLICE_MS;
+  }
+
+  /** A new slice begins now: the event loop has just had its turn. */
+  start(): void {
+    this.#sliceEnd = this.#now() + SLICE_MS;
+  }
+
+  /** Undefined while work may go on; else a promise to await before it does. */
+  pause(): Promise<void> | undefined {
+    const backpressure = this.#backpressure();
+    if (backpressure === undefined && this.#now() < this.#sliceEnd) return undefined;
+    return this.#wait(backpressure);
+  }
+
+  async #wait(backpressure: Promise<void> | undefined): Promise<void> {
+    await backpressure;
+    await setImmediate();
+    this.start();
+  }
+}

@@ -1,0 +1,95 @@
+import { formatLsn, type Lsn } from '@zenith/base';
+import type { SafekeeperAddress } from '../options.ts';
+import { listSafekeeperTimelines } from './safekeeper-client.ts';
+import { TimelineFollower, type FollowedTimeline, type FollowerContext } from './timeline-follower.ts';
+
+/** How often every safekeeper is asked what it has. Unit: ms. */
+const INTERVAL_MS = 1000;
+
+/** A safekeeper that does not answer is mentioned in the log once in this time. Unit: ms. */
+const COMPLAINT_INTERVAL_MS = 60_000;
+
+/** Where the followed timelines are found. */
+export interface FollowedTimelines {
+  /** The timeline, or undefined when it is not served here. */
+  find(tenant: FollowedTimeline['tenant'], timeline: FollowedTimeline['timeline']): FollowedTimeline | undefined;
+}
+
+/**
+ * Finds WAL for the timelines that are served: asks every safekeeper once a second, and whenever somebody knows of new WAL, which timelines it has, and lets a follower take what
+ * is ahead.
+ */
+export class WalSources {
+  readonly #timelines: FollowedTimelines;
+  readonly #safekeepers: readonly SafekeeperAddress[];
+  readonly #context: FollowerContext;
+  readonly #followers = new Map<FollowedTimeline, TimelineFollower>();
+  readonly #complainedAt = new Map<SafekeeperAddress['id'], number>();
+  #looking: Promise<void> | undefined;
+  #timer: NodeJS.Timeout | undefined;
+  #stopped = false;
+
+  constructor(timelines: FollowedTimelines, safekeepers: readonly SafekeeperAddress[], context: FollowerContext) {
+    this.#timelines = timelines;
+    this.#safekeepers = safekeepers;
+    this.#context = context;
+  }
+
+  /** Begins to look for WAL. */
+  start(): void {
+    void this.look();
+    this.#timer = setInterval(() => void this.look(), INTERVAL_MS);
+  }
+
+  /** Asks every safekeeper now; resolves when all have answered, or have not. Never rejects. */
+  async look(): Promise<void> {
+    this.#looking ??= Promise.all(this.#safekeepers.map((safekeeper) => this.#ask(safekeeper))).then(() => {
+      this.#looking = undefined;
+    });
+    await this.#looking;
+  }
+
+  /** The follower of a timeline; undefined while no safekeeper has been ahead of it. */
+  follower(timeline: FollowedTimeline): TimelineFollower | undefined {
+    return this.#followers.get(timeline);
+  }
+
+  /** Stops everything; resolves when nothing more is ingested. */
+  async stop(): Promise<void> {
+    this.#stopped = true;
+    clearInterval(this.#timer);
+    await Promise.all([...this.#followers.values()].map((follower) => follower.stop()));
+  }
+
+  async #ask(safekeeper: SafekeeperAddress): Promise<void> {
+    try {
+      for (const { tenant, timeline, commitLsn } of await listSafekeeperTimelines(safekeeper)) {
+        const followed = this.#timelines.find(tenant, timeline);
+        if (followed !== undefined && !this.#stopped) this.#offer(followed, safekeeper, commitLsn);
+      }
+      if (this.#complainedAt.delete(safekeeper.id))
+        this.#context.log.info({ safekeeper: safekeeper.id }, 'safekeeper answers again');
+    } catch (error) {
+      this.#complain(safekeeper, error as Error);
+    }
+  }
+
+  #offer(timeline: FollowedTimeline, safekeeper: SafekeeperAddress, commitLsn: Lsn): void {
+    let follower = this.#followers.get(timeline);
+    if (follower === undefined) {
+      if (commitLsn <= timeline.lastRecordLsn) return;
+      this.#context.log.debug({ timeline: timeline.timeline, commitLsn: formatLsn(commitLsn) }, 'WAL found');
+      follower = new TimelineFollower(timeline, this.#context);
+      this.#followers.set(timeline, follower);
+    }
+    follower.offer(safekeeper, commitLsn);
+  }
+
+  #complain(safekeeper: SafekeeperAddress, error: Error): void {
+    const now = this.#context.now();
+    const last = this.#complainedAt.get(safekeeper.id);
+    if (this.#stopped || (last !== undefined && now - last < COMPLAINT_INTERVAL_MS)) return;
+    this.#complainedAt.set(safekeeper.id, now);
+    this.#context.log.warn({ safekeeper: safekeeper.id, reason: error.message }, 'safekeeper does not answer');
+  }
+}

@@ -1,0 +1,133 @@
+import { assert, type Lsn } from '@zenith/base';
+import type { ObjectId } from '../key-space/object-table.ts';
+import type { LayerFile, Segment } from './layer-file.ts';
+import { LayerKind } from './layer-format.ts';
+
+/** A layer file in its place: 0 for a delta layer as it was flushed, 1 for what compaction made of such and for image layers. */
+export interface PlacedLayer {
+  readonly layer: LayerFile;
+  readonly level: 0 | 1;
+}
+
+/**
+ * Layers that cover the same LSNs and no key twice: one L0 layer, the key-partitioned layers that one compaction made of some, or the image layers of one
+ * LSN. Knows for each object which segments hold it, so that a read skips a tier without the object after one look-up.
+ */
+export class Tier {
+  readonly kind: LayerKind;
+  readonly level: 0 | 1;
+  readonly lsnStart: Lsn;
+  readonly lsnEnd: Lsn;
+  /** In key order. */
+  readonly layers: readonly LayerFile[];
+  readonly #segments = new Map<ObjectId, Segment | readonly Segment[]>();
+
+  /** @param layers of one kind and one LSN range, with disjoint keys; at least one */
+  constructor(level: 0 | 1, layers: readonly LayerFile[]) {
+    const first = layers[0];
+    assert(first !== undefined, 'a tier has a layer');
+    this.kind = first.identity.kind;
+    this.level = level;
+    this.lsnStart = first.name.lsnStart;
+    this.lsnEnd = first.name.lsnEnd;
+    this.layers = layers.toSorted((a, b) => (a.name.keys.start < b.name.keys.start ? -1 : 1));
+    for (const layer of this.layers) {
+      assert(
+        layer.identity.kind === this.kind && layer.name.lsnStart === this.lsnStart && layer.name.lsnEnd === this.lsnEnd,
+        'the layers of a tier cover the same LSNs',
+      );
+      for (const segment of layer.segments) {
+        const known = this.#segments.get(segment.object);
+        this.#segments.set(
+          segment.object,
+          known === undefined ? segment : 'layer' in known ? [known, segment] : [...known, segment],
+        );
+      }
+    }
+  }
+
+  /** Every segment of an object, in the order of their blocks. */
+  segmentsOf(object: ObjectId): readonly Segment[] {
+    const found = this.#segments.get(object);
+    return found === undefined ? [] : 'layer' in found ? [found] : found;
+  }
+
+  /** The segment that may hold (object, block), or undefined. */
+  segment(object: ObjectId, block: number): Segment | undefined {
+    const found = this.#segments.get(object);
+    if (found === undefined) return undefined;
+    if ('layer' in found) return block >= found.firstBlock && block <= found.lastBlock ? found : undefined;
+    let low = 0;
+    let high = found.length - 1;
+    while (low < high) {
+      const middle = (low + high + 1) >>> 1;
+      if ((found[middle] as Segment).firstBlock <= block) low = middle;
+      else high = middle - 1;
+    }
+    const segment = found[low] as Segment;
+    return block >= segment.firstBlock && block <= segment.lastBlock ? segment : undefined;
+  }
+}
+
+/** Layers of the same name are in the same tier. */
+function tierName(level: number, layer: LayerFile): string {
+  return `${level} ${layer.identity.kind} ${layer.name.lsnStart} ${layer.name.lsnEnd}`;
+}
+
+/** Negative when tier `a` is read before tier `b`, because it may hold newer values. An image at an LSN includes the deltas up to it and comes before them. */
+function newerFirst(a: Tier, b: Tier): number {
+  return b.lsnEnd - a.lsnEnd || b.kind - a.kind || b.lsnStart - a.lsnStart;
+}
+
+/**
+ * The layer files of a timeline at one moment, newest tier first. Never changes: a flush or a compaction makes the next map, and a reader that began with this
+ * one reads it to its end.
+ */
+export class LayerMap {
+  readonly tiers: readonly Tier[];
+  /** Every layer with its level. */
+  readonly placed: readonly PlacedLayer[];
+
+  /**
+   * @param known tiers to use again where they have the same layers
+   * @throws AssertionError when delta tiers overlap
+   */
+  constructor(placed: readonly PlacedLayer[], known: readonly Tier[] = []) {
+    this.placed = placed;
+    const knownByName = new Map(known.map((tier) => [tierName(tier.level, tier.layers[0] as LayerFile), tier]));
+    const groups = new Map<string, PlacedLayer[]>();
+    for (const one of placed) {
+      const name = tierName(one.level, one.layer);
+      const group = groups.get(name);
+      if (group === undefined) groups.set(name, [one]);
+      else group.push(one);
+    }
+    this.tiers = [...groups]
+      .map(([name, group]) => {
+        const layers = group.map((one) => one.layer);
+        const before = knownByName.get(name);
+        return before !== undefined &&
+          before.layers.length === layers.length &&
+          layers.every((layer) => before.layers.includes(layer))
+          ? before
+          : new Tier((group[0] as PlacedLayer).level, layers);
+      })
+      .sort(newerFirst);
+    let below = Number.POSITIVE_INFINITY;
+    for (const tier of this.tiers) {
+      if (tier.kind !== LayerKind.delta) continue;
+      assert(tier.lsnEnd <= below, 'delta tiers cover disjoint LSNs');
+      below = tier.lsnStart;
+    }
+  }
+
+  /** The next map: without `removed`, with `added`. */
+  with(added: readonly PlacedLayer[], removed: ReadonlySet<LayerFile>): LayerMap {
+    return new LayerMap([...this.placed.filter((one) => !removed.has(one.layer)), ...added], this.tiers);
+  }
+
+  /** The delta tiers that were flushed and not compacted yet, newest first. */
+  get levelZero(): readonly Tier[] {
+    return this.tiers.filter((tier) => tier.level === 0);
+  }
+}

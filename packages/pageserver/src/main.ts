@@ -1,0 +1,109 @@
+import { readFileSync } from 'node:fs';
+import { parseTenantId, parseTimelineId } from '@zenith/base';
+import { Command } from 'commander';
+import { pino } from 'pino';
+import { readOptions } from './options.ts';
+import { bootstrap } from './process/bootstrap.ts';
+import { Pageserver } from './process/pageserver.ts';
+
+const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+  version: string;
+};
+
+/** Tells whoever started this process with an IPC channel how the start went; resolves when that is handed over. */
+function report(message: object): Promise<void> {
+  return new Promise((resolve) => {
+    if (process.send === undefined) resolve();
+    else process.send(message, () => resolve());
+  });
+}
+
+async function serve(dataDirectory: string): Promise<void> {
+  let pageserver: Pageserver;
+  let log = pino({ base: { service: 'pageserver' } });
+  try {
+    const options = readOptions(dataDirectory);
+    log = pino({ level: options.logLevel, base: { service: 'pageserver' } });
+    pageserver = await Pageserver.start({
+      dataDirectory,
+      options,
+      log,
+      version,
+      now: () => performance.now(),
+      wallClock: Date.now,
+    });
+  } catch (error) {
+    const { message } = error as Error;
+    log.fatal({ err: error }, 'pageserver did not start');
+    if (process.send === undefined) process.stderr.write(`pageserver: ${message}\n`);
+    await report({ ready: false, error: message });
+    process.exit(1);
+  }
+  let stopping = false;
+  const stop = (signal: string): void => {
+    if (stopping) return;
+    stopping = true;
+    log.info({ signal }, 'stopping');
+    pageserver.stop().then(
+      () => {
+        log.info('stopped');
+        process.exit(0);
+      },
+      (error: unknown) => {
+        log.error({ err: error }, 'stopped without having written everything: it will be ingested again');
+        process.exit(1);
+      },
+    );
+  };
+  process.once('SIGTERM', stop);
+  process.once('SIGINT', stop);
+  log.info(pageserver.addresses, 'pageserver serves');
+  await report({ ready: true, ...pageserver.addresses });
+  if (process.connected) process.disconnect();
+}
+
+async function runBootstrap(given: {
+  dataDir: string;
+  tenant: string;
+  timeline: string;
+  pgdata: string;
+}): Promise<void> {
+  try {
+    const options = {
+      dataDirectory: given.dataDir,
+      tenant: parseTenantId(given.tenant),
+      timeline: parseTimelineId(given.timeline),
+      pgdata: given.pgdata,
+    };
+    let percent = 0;
+    const result = await bootstrap(options, ({ pages, totalPages }) => {
+      const now = totalPages === 0 ? 100 : Math.floor((pages * 100) / totalPages);
+      if (now >= percent + 10) process.stderr.write(`imported ${(percent = now)} % of ${totalPages} pages\n`);
+    });
+    process.stdout.write(`${JSON.stringify(result)}\n`);
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message}\n`);
+    process.exitCode = 1;
+  }
+}
+
+const program = new Command('pageserver')
+  .description('Ingests WAL and serves any page of any branch at any LSN')
+  .version(version);
+program
+  .command('serve')
+  .description('serve until SIGTERM')
+  .requiredOption('--data-dir <directory>', 'holds pageserver.json and all data')
+  .action(({ dataDir }: { dataDir: string }) => serve(dataDir));
+program
+  .command('bootstrap')
+  .description(
+    'import a PostgreSQL data directory that was shut down cleanly as a new timeline; prints one line of JSON',
+  )
+  .requiredOption('--data-dir <directory>', "the pageserver's data directory; the pageserver must not run")
+  .requiredOption('--tenant <id>', 'tenant the timeline belongs to, 32 hexadecimal digits')
+  .requiredOption('--timeline <id>', 'id of the new timeline, 32 hexadecimal digits')
+  .requiredOption('--pgdata <directory>', 'what to import')
+  .action(runBootstrap);
+
+await program.parseAsync();

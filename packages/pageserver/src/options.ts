@@ -1,0 +1,81 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import * as v from 'valibot';
+import { PageserverError } from './errors.ts';
+import { DEFAULT_STORAGE_OPTIONS, type StorageOptions } from './timeline/options.ts';
+
+const MIB = 1024 * 1024;
+
+const port = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(65535));
+const host = v.pipe(v.string(), v.minLength(1), v.maxLength(255));
+const bytes = v.pipe(v.number(), v.integer(), v.minValue(MIB));
+const milliseconds = v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(24 * 3600 * 1000));
+
+const storage = v.strictObject({
+  memoryBytes: v.optional(v.pipe(bytes, v.minValue(64 * MIB)), DEFAULT_STORAGE_OPTIONS.memoryBytes),
+  pageCacheBytes: v.optional(bytes, DEFAULT_STORAGE_OPTIONS.pageCacheBytes),
+  indexCacheBytes: v.optional(bytes, DEFAULT_STORAGE_OPTIONS.indexCacheBytes),
+  checkpointDistanceBytes: v.optional(bytes, DEFAULT_STORAGE_OPTIONS.checkpointDistanceBytes),
+  layerBytesTarget: v.optional(bytes, DEFAULT_STORAGE_OPTIONS.layerBytesTarget),
+});
+
+const schema = v.strictObject({
+  /** Where the page protocol is spoken. Port 0: any free one. */
+  listen: v.strictObject({ host, port }),
+  /** Path of a Unix socket that speaks it, too. */
+  unixSocket: v.optional(v.pipe(v.string(), v.minLength(1), v.maxLength(100))),
+  /** Where the HTTP API is. */
+  http: v.strictObject({ host, port }),
+  /** Where WAL comes from. */
+  safekeepers: v.optional(
+    v.pipe(
+      v.array(v.strictObject({ id: v.union([v.number(), v.string()]), host, port, httpPort: port })),
+      v.maxLength(64),
+    ),
+    [],
+  ),
+  /** How long a page request waits for WAL that has not been ingested yet. Unit: ms. */
+  waitTimeoutMs: v.optional(milliseconds, 60_000),
+  /** What was ingested is made durable at least so often, however little it is. Unit: ms. */
+  flushIntervalMs: v.optional(v.pipe(milliseconds, v.minValue(100)), 120_000),
+  /** Memory and files of the storage engine. */
+  storage: v.optional(storage, {}),
+  logLevel: v.optional(v.picklist(['trace', 'debug', 'info', 'warn', 'error']), 'info'),
+});
+
+/** What pageserver.json says, defaults filled in. */
+export type PageserverOptions = v.InferOutput<typeof schema>;
+
+/** One safekeeper, as configured. */
+export type SafekeeperAddress = PageserverOptions['safekeepers'][number];
+
+/** Name of the configuration file in the data directory. */
+export const CONFIGURATION_FILE = 'pageserver.json';
+
+/** Checks a configuration and fills in defaults; unknown keys are refused. @throws PageserverError `invalid-configuration` */
+export function parseOptions(json: unknown, source: string): PageserverOptions {
+  const result = v.safeParse(schema, json);
+  if (result.success) return result.output;
+  const issue = result.issues[0];
+  const path = v.getDotPath(issue);
+  throw new PageserverError('invalid-configuration', `${source}: ${path === null ? '' : `${path}: `}${issue.message}`);
+}
+
+/** Reads the configuration of a data directory. @throws PageserverError `invalid-configuration` */
+export function readOptions(dataDirectory: string): PageserverOptions {
+  const path = join(dataDirectory, CONFIGURATION_FILE);
+  let json: unknown;
+  try {
+    json = JSON.parse(readFileSync(path, 'utf8'));
+  } catch (cause) {
+    throw new PageserverError('invalid-configuration', `${path} cannot be read: ${(cause as Error).message}`, {
+      cause,
+    });
+  }
+  return parseOptions(json, path);
+}
+
+/** The storage engine's options for a configuration. */
+export function storageOptions(options: PageserverOptions): StorageOptions {
+  return { ...DEFAULT_STORAGE_OPTIONS, ...options.storage };
+}

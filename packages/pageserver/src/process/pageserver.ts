@@ -1,0 +1,164 @@
+import { mkdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Logger } from 'pino';
+import { Gauge, Registry, collectDefaultMetrics } from 'prom-client';
+import { HttpService } from '../http/http-service.ts';
+import { ingestMetrics, type IngestGauges } from '../ingest/metrics.ts';
+import { WalSources } from '../ingest/wal-sources.ts';
+import { storageOptions, type PageserverOptions } from '../options.ts';
+import { pageServiceMetrics } from '../page-service/metrics.ts';
+import { PageService } from '../page-service/page-service.ts';
+import { ResponseBufferPool } from '../page-service/response-buffer.ts';
+import { storePageSource } from '../page-service/store-source.ts';
+import type { TimelineStatistics } from '../timeline/statistics.ts';
+import { TimelineStore } from '../timeline/timeline-store.ts';
+import { PeriodicFlush } from './periodic-flush.ts';
+import { PidFile } from './pid-file.ts';
+
+/** Name of the file that holds the data directory. */
+export const PID_FILE = 'pageserver.pid';
+
+/** Where a pageserver serves. */
+export interface PageserverAddresses {
+  readonly listen: { readonly host: string; readonly port: number };
+  readonly http: { readonly host: string; readonly port: number };
+}
+
+/** What a pageserver is made of. */
+export interface PageserverSetup {
+  readonly dataDirectory: string;
+  readonly options: PageserverOptions;
+  readonly log: Logger;
+  readonly version: string;
+  /** A monotonic clock. Unit: ms. */
+  readonly now: () => number;
+  /** The time of day. Unit: ms since 1970. */
+  readonly wallClock: () => number;
+}
+
+/** A running pageserver: storage, ingest, page service and HTTP over one data directory. */
+export class Pageserver {
+  readonly addresses: PageserverAddresses;
+  readonly #stop: () => Promise<void>;
+
+  private constructor(addresses: PageserverAddresses, stop: () => Promise<void>) {
+    this.addresses = addresses;
+    this.#stop = stop;
+  }
+
+  /**
+   * Opens the data directory and begins to serve; when it fails, nothing is left running.
+   * @throws PageserverError `already-running`, `address-unavailable`; what the file system throws
+   */
+  static async start(setup: PageserverSetup): Promise<Pageserver> {
+    const { dataDirectory, options, log, version, now, wallClock } = setup;
+    mkdirSync(dataDirectory, { recursive: true });
+    /** What to undo, the last first. */
+    const undo: (() => Promise<void> | void)[] = [];
+    const stop = async (): Promise<void> => {
+      for (let step = undo.pop(); step !== undefined; step = undo.pop()) await step();
+    };
+    try {
+      const pidFile = PidFile.acquire(join(dataDirectory, PID_FILE));
+      undo.push(() => pidFile.release());
+      const store = TimelineStore.open(dataDirectory, { options: storageOptions(options), log, now });
+      undo.push(() => store.close());
+      const flush = new PeriodicFlush(store, options.flushIntervalMs);
+      undo.push(() => flush.stop());
+      const metrics = new Registry();
+      collectDefaultMetrics({ register: metrics });
+      const sources: WalSources = new WalSources(store, options.safekeepers, {
+        log,
+        now,
+        wallClock,
+        metrics: ingestMetrics(metrics, () => ingestGauges(store, sources)),
+      });
+      undo.push(() => sources.stop());
+      storeMetrics(metrics, store);
+      const pages = new PageService({
+        source: storePageSource(store),
+        log,
+        now,
+        buffers: new ResponseBufferPool(),
+        metrics: pageServiceMetrics(metrics),
+        waitTimeoutMs: options.waitTimeoutMs,
+      });
+      undo.push(() => pages.close());
+      const pagePort = await pages.listen(options.listen);
+      if (options.unixSocket !== undefined) await pages.listenUnix(options.unixSocket);
+      const http = new HttpService({ store, sources, metrics, version, now, waitTimeoutMs: options.waitTimeoutMs });
+      undo.push(() => http.close());
+      const httpPort = await http.listen(options.http.host, options.http.port);
+      sources.start();
+      return new Pageserver(
+        { listen: { host: options.listen.host, port: pagePort }, http: { host: options.http.host, port: httpPort } },
+        stop,
+      );
+    } catch (error) {
+      await stop();
+      throw error;
+    }
+  }
+
+  /** Sends clients away, stops ingest, makes everything that was ingested durable. @throws what a flush threw */
+  async stop(): Promise<void> {
+    await this.#stop();
+  }
+}
+
+function ingestGauges(store: TimelineStore, sources: WalSources): readonly IngestGauges[] {
+  return store.list().map((timeline) => {
+    const { tenant, timeline: id, lastRecordLsn, diskConsistentLsn } = timeline;
+    const follower = sources.follower(timeline);
+    return {
+      tenant,
+      timeline: id,
+      lastRecordLsn,
+      diskConsistentLsn,
+      commitLsn: follower?.commitLsn ?? lastRecordLsn,
+      recordsByRmid: follower?.statistics?.recordsByRmid,
+    };
+  });
+}
+
+/** Memory and layers of the storage engine, summed up over the timelines. */
+function storeMetrics(registry: Registry, store: TimelineStore): void {
+  const gauge = (name: string, help: string, value: () => number): void => {
+    const metric: Gauge = new Gauge({ name, help, registers: [registry], collect: () => metric.set(value()) });
+  };
+  const sum = (value: (statistics: TimelineStatistics) => number) => (): number =>
+    store.list().reduce((total, timeline) => total + value(timeline.statistics), 0);
+  gauge('zenith_pageserver_timelines', 'Timelines that are served', () => store.list().length);
+  gauge('zenith_pageserver_broken_timelines', 'Timelines that could not be opened', () => store.broken.size);
+  gauge('zenith_pageserver_memory_bytes', 'Memory of in-memory layers and caches', () => store.memoryBytes);
+  gauge(
+    'zenith_pageserver_frozen_layers',
+    'In-memory layers that wait for their flush',
+    sum(({ frozenLayers }) => frozenLayers),
+  );
+  gauge(
+    'zenith_pageserver_l0_layers',
+    'L0 delta layers',
+    sum(({ levelZeroLayers }) => levelZeroLayers),
+  );
+  gauge(
+    'zenith_pageserver_delta_layers',
+    'Compacted delta layers',
+    sum(({ deltaLayers }) => deltaLayers),
+  );
+  gauge(
+    'zenith_pageserver_image_layers',
+    'Image layers',
+    sum(({ imageLayers }) => imageLayers),
+  );
+  gauge(
+    'zenith_pageserver_layer_file_bytes',
+    'Size of all layer files',
+    sum(({ layerFileBytes }) => layerFileBytes),
+  );
+  gauge(
+    'zenith_pageserver_lsn_waiters',
+    'Readers that wait for WAL',
+    sum(({ waiters }) => waiters),
+  );
+}

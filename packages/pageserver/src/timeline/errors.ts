@@ -1,0 +1,28 @@
+import { ZenithError } from '@zenith/base';
+
+/**
+ * Expected failures of the storage engine.
+ *
+ * - `no-such-timeline`: no timeline of that tenant and id is here.
+ * - `timeline-exists`: the id is taken, by a timeline that is not what was asked for.
+ * - `lsn-outside-history`: a branch point below the history that is kept of the ancestor.
+ * - `lsn-not-available`: the LSN is not ingested (yet, or in time), or lies below the history that is kept.
+ * - `no-such-block`: the page does not exist at that LSN.
+ * - `too-many-waiters`: more readers wait for WAL than the option allows.
+ * - `page-history-too-long`: a page cannot be rebuilt within the bound on what one rebuild may read.
+ * - `closing`: the store is being closed.
+ */
+export type StorageErrorCode =
+  | 'no-such-timeline'
+  | 'timeline-exists'
+  | 'lsn-outside-history'
+  | 'lsn-not-available'
+  | 'no-such-block'
+  | 'too-many-waiters'
+  | 'page-history-too-long'
+  | 'closing';
+
+/** An expected failure of the storage engine. */
+export class StorageError extends ZenithError<StorageErrorCode> {
+  override readonly name = 'StorageError';
+}

@@ -1,0 +1,74 @@
+/** How a store behaves. Sizes in bytes, times in milliseconds. */
+export interface StorageOptions {
+  /** Bound on everything below together. */
+  readonly memoryBytes: number;
+  /** Part of it for pages that were costly to rebuild. */
+  readonly pageCacheBytes: number;
+  /** Part of it for index blocks of layer files. */
+  readonly indexCacheBytes: number;
+  /** An in-memory layer this large is frozen and flushed; so much WAL, about, is ingested again after a crash. */
+  readonly checkpointDistanceBytes: number;
+  /** Ingest of a timeline pauses while more frozen layers than this wait for their flush. */
+  readonly frozenLayersMax: number;
+  /** Layer files compaction writes are cut at about this size. */
+  readonly layerBytesTarget: number;
+  /** So many L0 layers are merged. */
+  readonly compactionThreshold: number;
+  /** Most L0 layers merged at once. */
+  readonly compactionLayersMax: number;
+  /** A page's history in a layer file gets an image after this many values without one. */
+  readonly imageAfterValues: number;
+  /** The same after this many bytes. */
+  readonly imageAfterBytes: number;
+  /** A partition gets image layers when at least this many delta tiers lie above its last ones … */
+  readonly imageTiersMin: number;
+  /** … and they hold at least this fraction of the partition's size; … */
+  readonly imageDeltaFraction: number;
+  /** … or when this many do, whatever they hold. */
+  readonly imageTiersMax: number;
+  /** Background work gives way to reads and ingest after this time. */
+  readonly sliceMs: number;
+  /** Most layer files open at once. */
+  readonly openFilesMax: number;
+  /** Most readers of a timeline waiting for WAL. */
+  readonly waitersMax: number;
+  /** Pause before a failed flush or compaction is tried again. */
+  readonly retryDelayMs: number;
+  /** False: compaction runs only when it is called. */
+  readonly compactInBackground: boolean;
+}
+
+const MIB = 1024 * 1024;
+
+/** For a server that may use 512 MiB. */
+export const DEFAULT_STORAGE_OPTIONS: StorageOptions = {
+  memoryBytes: 512 * MIB,
+  pageCacheBytes: 64 * MIB,
+  indexCacheBytes: 64 * MIB,
+  checkpointDistanceBytes: 128 * MIB,
+  frozenLayersMax: 1,
+  layerBytesTarget: 128 * MIB,
+  compactionThreshold: 8,
+  compactionLayersMax: 16,
+  imageAfterValues: 256,
+  imageAfterBytes: 32 * 1024,
+  imageTiersMin: 3,
+  imageDeltaFraction: 0.3,
+  imageTiersMax: 10,
+  sliceMs: 4,
+  openFilesMax: 512,
+  waitersMax: 10_000,
+  retryDelayMs: 1000,
+  compactInBackground: true,
+};
+
+/** What compaction's write buffers and the rest of the process may take of `memoryBytes`. Unit: bytes. */
+const OVERHEAD_BYTES = 64 * MIB;
+
+/** What of `memoryBytes` is left for in-memory layers of all timelines. Unit: bytes. */
+export function layerMemoryBytes(options: StorageOptions): number {
+  return Math.max(
+    options.memoryBytes - options.pageCacheBytes - options.indexCacheBytes - OVERHEAD_BYTES,
+    Math.floor(options.memoryBytes / 4),
+  );
+}

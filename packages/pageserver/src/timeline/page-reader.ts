@@ -1,0 +1,260 @@
+import { assert, CorruptionError, formatLsn, type Lsn } from '@zenith/base';
+import { allocatePage, BLCKSZ, type Page } from '@zenith/pg-format';
+import { NO_OBJECT, type ObjectId } from '../key-space/object-table.ts';
+import { ValueKind } from '../key-space/value.ts';
+import { StorageError } from './errors.ts';
+import { locate, NO_FLOOR } from './locate.ts';
+import { PageCache } from './page-cache.ts';
+import { ReadPlan } from './read-plan.ts';
+import { describePage, Reconstructor, withPage } from './reconstruct.ts';
+import type { PageRedo } from './redo.ts';
+import { SizeCache, UNKNOWN_SIZE } from './size-cache.ts';
+import type { TimelineView } from './view.ts';
+
+/** What {@link PageReader.readSize} returns for an object that does not exist. */
+const NO_SIZE = -1;
+
+/** Most pages of one batch. */
+const BATCH_PAGES_MAX = 128;
+
+/** A page that took this many values to rebuild is kept in the page cache; below, reading it again costs less than the cache's memory is worth. */
+const CACHE_FROM_VALUES = 8;
+
+/**
+ * The read path: locate, fetch, rebuild. One serves all timelines of a store; it holds the caches and the scratch, and works on the view it is given. Every call runs to its
+ * end in one turn, so that no layer can go while it is read.
+ */
+export class PageReader {
+  readonly pageCache: PageCache;
+  readonly #sizes = new SizeCache();
+  readonly #plan = new ReadPlan();
+  readonly #sizePlan = new ReadPlan();
+  readonly #reconstructor: Reconstructor;
+  readonly #scratch = allocatePage();
+  readonly #from = new Int32Array(BATCH_PAGES_MAX + 1);
+  readonly #floors = new Float64Array(BATCH_PAGES_MAX);
+
+  /** @param pageCacheBytes memory for rebuilt pages. Unit: bytes */
+  constructor(redo: PageRedo, pageCacheBytes: number) {
+    this.#reconstructor = new Reconstructor(redo);
+    this.pageCache = new PageCache(pageCacheBytes);
+  }
+
+  /**
+   * Rebuilds one page into `page`. Does not ask whether the object is that long at `lsn`: see {@link requireBlocks}.
+   * @throws StorageError `no-such-block` when the page has no history; CorruptionError; a ZenithError of redo's
+   */
+  readPage(view: TimelineView, object: ObjectId, block: number, lsn: Lsn, page: Page): void {
+    const plan = this.#plan;
+    plan.clear();
+    const slot = this.pageCache.find(view.number, object, block, lsn);
+    const floor = slot < 0 ? NO_FLOOR : this.pageCache.lsn(slot);
+    try {
+      if (slot >= 0) page.bytes.set(this.pageCache.page(slot).bytes);
+      this.#requireHistory(locate(view, object, block, lsn, floor, plan), plan.count, floor, view, object, block, lsn);
+      plan.fetch(0, plan.count);
+      this.#rebuild(view, object, block, 0, plan.count, floor, page);
+    } catch (error) {
+      throw error instanceof StorageError ? error : withPage(error, view.objects, object, block, lsn);
+    }
+  }
+
+  /**
+   * Rebuilds `count` pages from `firstBlock` on into `out` at `outOffset`. Locates all of them first; runs of pages that are images side by side in a layer file are then read straight
+   * into `out`, everything else that is in files by as few reads as it takes.
+   * @throws as {@link readPage}; `out` is then partly written
+   */
+  readPages(
+    view: TimelineView,
+    object: ObjectId,
+    firstBlock: number,
+    count: number,
+    lsn: Lsn,
+    out: Uint8Array,
+    outOffset: number,
+  ): void {
+    assert(
+      count >= 1 && count <= BATCH_PAGES_MAX && outOffset + count * BLCKSZ <= out.length,
+      'a batch of pages is of 1 to 128 and fits the buffer',
+    );
+    const plan = this.#plan;
+    plan.clear();
+    let block = firstBlock;
+    try {
+      for (let i = 0; i < count; i++, block++) {
+        this.#from[i] = plan.count;
+        const slot = this.pageCache.find(view.number, object, block, lsn);
+        // A cached page is copied at once: another page of the batch may take its slot.
+        if (slot >= 0) out.set(this.pageCache.page(slot).bytes, outOffset + i * BLCKSZ);
+        const floor = slot < 0 ? NO_FLOOR : this.pageCache.lsn(slot);
+        this.#floors[i] = floor;
+        this.#requireHistory(
+          locate(view, object, block, lsn, floor, plan),
+          plan.count - (this.#from[i] as number),
+          floor,
+          view,
+          object,
+          block,
+          lsn,
+        );
+      }
+      this.#from[count] = plan.count;
+      for (let i = 0; i < count;) {
+        block = firstBlock + i;
+        const run = this.#imageRun(i, count);
+        if (run > 0) {
+          this.#readImages(i, run, out, outOffset + i * BLCKSZ);
+          i += run;
+          continue;
+        }
+        const end = this.#endOfRebuilds(i, count);
+        plan.fetch(this.#from[i] as number, this.#from[end] as number);
+        for (; i < end; i++) {
+          block = firstBlock + i;
+          this.#rebuildInto(out, outOffset + i * BLCKSZ, view, object, block, i);
+        }
+      }
+    } catch (error) {
+      throw error instanceof StorageError ? error : withPage(error, view.objects, object, block, lsn);
+    }
+  }
+
+  /**
+   * The newest content of a small object at or below `lsn`; empty when it is gone, undefined when it never was. The bytes are borrowed until the next call.
+   * @throws CorruptionError
+   */
+  readSmall(view: TimelineView, object: ObjectId, lsn: Lsn): Uint8Array | undefined {
+    const plan = this.#sizePlan;
+    if (!this.#locateSmall(view, object, lsn)) return undefined;
+    const offset = plan.offsets[0] as number;
+    return (plan.bytes[0] as Uint8Array).subarray(offset, offset + (plan.lengths[0] as number));
+  }
+
+  /**
+   * Size at `lsn` of an object with pages, or {@link NO_SIZE} when it does not exist. Unit: blocks.
+   * @throws CorruptionError
+   */
+  readSize(view: TimelineView, object: ObjectId, lsn: Lsn): number {
+    const known = this.#sizes.get(view.number, object, lsn);
+    if (known !== UNKNOWN_SIZE) return known;
+    const sizeObject = view.objects.sizeObject(object);
+    if (sizeObject === NO_OBJECT || !this.#locateSmall(view, sizeObject, lsn)) return NO_SIZE;
+    const plan = this.#sizePlan;
+    const length = plan.lengths[0] as number;
+    if (length !== 0 && length !== 4)
+      throw new CorruptionError(`the size of ${describePage(view.objects, object, 0, lsn)} has ${length} bytes, not 4`);
+    const size = length === 0 ? NO_SIZE : (plan.views[0] as DataView).getUint32(plan.offsets[0] as number, true);
+    this.#sizes.keep(view.number, object, plan.lsns[0] as Lsn, lsn, size);
+    return size;
+  }
+
+  /** Holds that blocks [firstBlock, firstBlock + count) exist at `lsn`. @throws StorageError `no-such-block` */
+  requireBlocks(view: TimelineView, object: ObjectId, firstBlock: number, count: number, lsn: Lsn): void {
+    const size = object === NO_OBJECT ? NO_SIZE : this.readSize(view, object, lsn);
+    if (firstBlock + count <= size) return;
+    if (size === NO_SIZE)
+      throw new StorageError(
+        'no-such-block',
+        object === NO_OBJECT
+          ? `the relation does not exist at ${formatLsn(lsn)}`
+          : `${describePage(view.objects, object, firstBlock, lsn)} does not exist`,
+      );
+    throw new StorageError(
+      'no-such-block',
+      `${describePage(view.objects, object, firstBlock + count - 1, lsn)} does not exist: there are ${size} blocks`,
+    );
+  }
+
+  #locateSmall(view: TimelineView, object: ObjectId, lsn: Lsn): boolean {
+    const plan = this.#sizePlan;
+    plan.clear();
+    if (!locate(view, object, 0, lsn, NO_FLOOR, plan)) {
+      if (plan.count > 0)
+        throw new CorruptionError(`${describePage(view.objects, object, 0, lsn)} has a value that is no image`);
+      return false;
+    }
+    if (plan.count !== 1 || plan.kinds[0] !== ValueKind.image)
+      throw new CorruptionError(`${describePage(view.objects, object, 0, lsn)} has a value that is no image`);
+    if (plan.layers[0] !== undefined && plan.values[0] !== 1)
+      throw new CorruptionError('an image shares its chunk with other values', { source: plan.layers[0].path });
+    plan.fetch(0, 1);
+    return true;
+  }
+
+  #requireHistory(
+    complete: boolean,
+    pieces: number,
+    floor: Lsn,
+    view: TimelineView,
+    object: ObjectId,
+    block: number,
+    lsn: Lsn,
+  ): void {
+    if (complete || floor !== NO_FLOOR) return;
+    if (pieces === 0)
+      throw new StorageError('no-such-block', `${describePage(view.objects, object, block, lsn)} does not exist`);
+    throw new CorruptionError('its history has no beginning');
+  }
+
+  /** How many pages of the batch from `i` on are nothing but images side by side in one layer file. */
+  #imageRun(i: number, count: number): number {
+    const plan = this.#plan;
+    let run = 0;
+    for (; i + run < count; run++) {
+      const piece = this.#from[i + run] as number;
+      if (
+        this.#from[i + run + 1] !== piece + 1 ||
+        plan.layers[piece] === undefined ||
+        plan.kinds[piece] !== ValueKind.image ||
+        plan.values[piece] !== 1 ||
+        plan.lengths[piece] !== BLCKSZ
+      )
+        break;
+      if (
+        run > 0 &&
+        (plan.layers[piece] !== plan.layers[piece - 1] ||
+          plan.fileOffset(piece) !== plan.fileOffset(piece - 1) + BLCKSZ)
+      )
+        break;
+    }
+    return run;
+  }
+
+  #endOfRebuilds(i: number, count: number): number {
+    let end = i + 1;
+    while (end < count && this.#imageRun(end, Math.min(count, end + 1)) === 0) end++;
+    return end;
+  }
+
+  #readImages(i: number, run: number, out: Uint8Array, outOffset: number): void {
+    const plan = this.#plan;
+    const piece = this.#from[i] as number;
+    plan.layers[piece]?.read(out, outOffset, run * BLCKSZ, plan.fileOffset(piece));
+    for (let n = 0; n < run; n++) plan.check(piece + n, out, outOffset + n * BLCKSZ);
+  }
+
+  #rebuildInto(out: Uint8Array, at: number, view: TimelineView, object: ObjectId, block: number, i: number): void {
+    const floor = this.#floors[i] as Lsn;
+    const from = this.#from[i] as number;
+    const to = this.#from[i + 1] as number;
+    if (from === to) return;
+    const page = this.#scratch;
+    if (floor !== NO_FLOOR) page.bytes.set(out.subarray(at, at + BLCKSZ));
+    this.#rebuild(view, object, block, from, to, floor, page);
+    out.set(page.bytes, at);
+  }
+
+  #rebuild(
+    view: TimelineView,
+    object: ObjectId,
+    block: number,
+    from: number,
+    to: number,
+    floor: Lsn,
+    page: Page,
+  ): void {
+    this.#reconstructor.apply(view.pgMajor, this.#plan, from, to, floor, page);
+    if (this.#reconstructor.applied >= CACHE_FROM_VALUES)
+      this.pageCache.keep(view.number, object, block, this.#reconstructor.newest, page);
+  }
+}

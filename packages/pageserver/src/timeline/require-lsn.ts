@@ -1,0 +1,40 @@
+import { formatLsn, type Lsn } from '@zenith/base';
+import { StorageError } from './errors.ts';
+import type { TimelineView } from './view.ts';
+
+/**
+ * Holds that `lsn` can be read: it is ingested, here and as far as a read reaches into ancestors, and lies within the kept history. An ancestor may lag behind its branch after a
+ * restart; what is rebuilt without its last records would be a wrong page, so that everything that rebuilds asks this first, background work too.
+ * @throws StorageError `lsn-not-available`
+ */
+export function requireLsn(view: TimelineView, lsn: Lsn): void {
+  let limit = lsn;
+  for (let at = view; ;) {
+    if (limit > at.lastRecordLsn)
+      throw new StorageError(
+        'lsn-not-available',
+        `LSN ${formatLsn(limit)} is not ingested yet: ${formatLsn(at.lastRecordLsn)} is`,
+      );
+    const ancestor = at.ancestorView;
+    if (ancestor === undefined) {
+      if (limit < at.initialLsn)
+        throw new StorageError(
+          'lsn-not-available',
+          `LSN ${formatLsn(limit)} lies below the kept history, which begins at ${formatLsn(at.initialLsn)}`,
+        );
+      return;
+    }
+    if (ancestor.lsn < limit) limit = ancestor.lsn;
+    at = ancestor.view;
+  }
+}
+
+/** True when no ancestor lags behind the branch points that lead to `view`. */
+export function ancestorsAreIngested(view: TimelineView): boolean {
+  let limit: Lsn = view.initialLsn;
+  for (let ancestor = view.ancestorView; ancestor !== undefined; ancestor = ancestor.view.ancestorView) {
+    if (ancestor.lsn < limit) limit = ancestor.lsn;
+    if (ancestor.view.lastRecordLsn < limit) return false;
+  }
+  return true;
+}

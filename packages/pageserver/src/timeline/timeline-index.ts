@@ -1,0 +1,132 @@
+import {
+  CorruptionError,
+  crc32c,
+  formatLsn,
+  type Lsn,
+  parseLsn,
+  parseTenantId,
+  parseTimelineId,
+  type TenantId,
+  type TimelineId,
+} from '@zenith/base';
+import type { PgMajor } from '@zenith/pg-format';
+import type { FileSystem } from '../layers/file-system.ts';
+import type { LayerKind } from '../layers/layer-format.ts';
+
+/** One layer in an index. */
+export interface IndexedLayer {
+  readonly fileName: string;
+  readonly kind: LayerKind;
+  readonly level: 0 | 1;
+  /** Size of the file. Unit: bytes. */
+  readonly fileBytes: number;
+}
+
+/** What `index.json` says: the only truth about which layers a timeline has and how far it is durable. */
+export interface TimelineIndex {
+  readonly tenant: TenantId;
+  readonly timeline: TimelineId;
+  readonly pgMajor: PgMajor;
+  /** Start of the timeline's own history. */
+  readonly initialLsn: Lsn;
+  readonly ancestor: { readonly timeline: TimelineId; readonly lsn: Lsn } | undefined;
+  /** Every value up to here is in the layers named, or in the ancestor. */
+  readonly diskConsistentLsn: Lsn;
+  /** No layer file of this generation or a higher one was ever named. */
+  readonly nextGeneration: number;
+  readonly layers: readonly IndexedLayer[];
+}
+
+/** The file's name in the timeline's folder. */
+export const INDEX_FILE = 'index.json';
+
+const FORMAT = 1;
+
+function isObject(value: unknown): value is Record<string, unknown> {
+  return typeof value === 'object' && value !== null;
+}
+
+/** The bytes of an index file: JSON of `{crc32c, body}`, the checksum being that of the body's own JSON. */
+function encodeIndex(index: TimelineIndex): Uint8Array {
+  const body = {
+    format: FORMAT,
+    tenant: index.tenant,
+    timeline: index.timeline,
+    pgMajor: index.pgMajor,
+    initialLsn: formatLsn(index.initialLsn),
+    ancestor:
+      index.ancestor === undefined ? null : { timeline: index.ancestor.timeline, lsn: formatLsn(index.ancestor.lsn) },
+    diskConsistentLsn: formatLsn(index.diskConsistentLsn),
+    nextGeneration: index.nextGeneration,
+    layers: index.layers.map((layer) => ({
+      fileName: layer.fileName,
+      kind: layer.kind,
+      level: layer.level,
+      fileBytes: layer.fileBytes,
+    })),
+  };
+  const text = JSON.stringify(body);
+  return new TextEncoder().encode(`{"crc32c":${crc32c(new TextEncoder().encode(text))},"body":${text}}\n`);
+}
+
+/**
+ * Reads an index file.
+ * @param path for messages
+ * @throws CorruptionError naming the file
+ */
+export function decodeIndex(bytes: Uint8Array, path: string): TimelineIndex {
+  const corrupt = (message: string, cause?: unknown): CorruptionError =>
+    new CorruptionError(message, { source: path }, { cause });
+  let parsed: unknown;
+  try {
+    parsed = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
+  } catch (error) {
+    throw corrupt('the index is not JSON', error);
+  }
+  if (!isObject(parsed) || !isObject(parsed['body'])) throw corrupt('the index has no body');
+  const body = parsed['body'];
+  if (crc32c(new TextEncoder().encode(JSON.stringify(body))) !== parsed['crc32c'])
+    throw corrupt('the checksum of the index is wrong');
+  if (body['format'] !== FORMAT)
+    throw corrupt(`index format ${String(body['format'])} is not known here, only ${FORMAT}`);
+  // From here on the body is as encodeIndex() wrote it: its checksum is right and its format known.
+  const sound = body as unknown as {
+    tenant: string;
+    timeline: string;
+    pgMajor: PgMajor;
+    initialLsn: string;
+    ancestor: { timeline: string; lsn: string } | null;
+    diskConsistentLsn: string;
+    nextGeneration: number;
+    layers: IndexedLayer[];
+  };
+  return {
+    tenant: parseTenantId(sound.tenant),
+    timeline: parseTimelineId(sound.timeline),
+    pgMajor: sound.pgMajor,
+    initialLsn: parseLsn(sound.initialLsn),
+    ancestor:
+      sound.ancestor === null
+        ? undefined
+        : { timeline: parseTimelineId(sound.ancestor.timeline), lsn: parseLsn(sound.ancestor.lsn) },
+    diskConsistentLsn: parseLsn(sound.diskConsistentLsn),
+    nextGeneration: sound.nextGeneration,
+    layers: sound.layers,
+  };
+}
+
+/** Replaces the index in `directory` in one durable step. When it fails, the old index or the new one is there. */
+export async function writeIndex(fileSystem: FileSystem, directory: string, index: TimelineIndex): Promise<void> {
+  const temporary = `${directory}/${INDEX_FILE}.tmp`;
+  if (fileSystem.size(temporary) !== undefined) fileSystem.unlink(temporary);
+  const bytes = encodeIndex(index);
+  const fd = fileSystem.create(temporary);
+  try {
+    fileSystem.write(fd, bytes, 0, bytes.length);
+  } finally {
+    fileSystem.close(fd);
+  }
+  await fileSystem.sync(temporary);
+  await fileSystem.rename(temporary, `${directory}/${INDEX_FILE}`);
+  await fileSystem.syncDirectory(directory);
+}

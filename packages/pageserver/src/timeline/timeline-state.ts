@@ -1,0 +1,163 @@
+import { CorruptionError, type Lsn, type TenantId, type TimelineId } from '@zenith/base';
+import type { PgMajor } from '@zenith/pg-format';
+import type { ObjectTable } from '../key-space/object-table.ts';
+import { InMemoryLayer } from '../layers/in-memory-layer.ts';
+import { LayerFile } from '../layers/layer-file.ts';
+import { LayerMap, type PlacedLayer } from '../layers/layer-map.ts';
+import { parseLayerName } from '../layers/layer-name.ts';
+import type { WrittenLayer } from '../layers/layer-writer.ts';
+import type { StorageShared } from './shared.ts';
+import { INDEX_FILE, type IndexedLayer, type TimelineIndex, writeIndex } from './timeline-index.ts';
+import type { TimelineView } from './view.ts';
+
+/** A change of which layers there are. */
+export interface LayerChange {
+  /** Whole and synced files. */
+  readonly added: readonly WrittenLayer[];
+  readonly level: 0 | 1;
+  readonly removed: ReadonlySet<LayerFile>;
+  /** How far the timeline is durable with the change; without it as far as before. */
+  readonly diskConsistentLsn?: Lsn;
+  /** Runs in the turn in which readers begin to see the new layers. */
+  readonly whenPublished?: () => void;
+}
+
+/** What a timeline is made of. The read path sees it as a {@link TimelineView}; flush and compaction change it through {@link publish}, ingest through its open layer. */
+export class TimelineState implements TimelineView {
+  readonly number: number;
+  readonly tenant: TenantId;
+  readonly timeline: TimelineId;
+  readonly pgMajor: PgMajor;
+  readonly objects: ObjectTable;
+  readonly initialLsn: Lsn;
+  readonly ancestor: { readonly state: TimelineState; readonly lsn: Lsn } | undefined;
+  readonly ancestorView: TimelineView['ancestorView'];
+  /** The timeline's folder. */
+  readonly directory: string;
+  readonly shared: StorageShared;
+  /** Newest first: the open layer, if there is one, then the frozen. */
+  memoryLayers: InMemoryLayer[] = [];
+  layerMap: LayerMap;
+  lastRecordLsn: Lsn;
+  diskConsistentLsn: Lsn;
+  #nextGeneration: number;
+  #publishing: Promise<void> = Promise.resolve();
+
+  /**
+   * Opens the layers that `index` names.
+   * @throws CorruptionError naming the file that is missing or wrong
+   */
+  constructor(
+    shared: StorageShared,
+    number: number,
+    directory: string,
+    objects: ObjectTable,
+    index: TimelineIndex,
+    ancestor: { readonly state: TimelineState; readonly lsn: Lsn } | undefined,
+  ) {
+    this.shared = shared;
+    this.number = number;
+    this.directory = directory;
+    this.objects = objects;
+    this.tenant = index.tenant;
+    this.timeline = index.timeline;
+    this.pgMajor = index.pgMajor;
+    this.initialLsn = index.initialLsn;
+    this.ancestor = ancestor;
+    this.ancestorView = ancestor === undefined ? undefined : { view: ancestor.state, lsn: ancestor.lsn };
+    this.lastRecordLsn = index.diskConsistentLsn;
+    this.diskConsistentLsn = index.diskConsistentLsn;
+    this.#nextGeneration = index.nextGeneration;
+    this.layerMap = new LayerMap(index.layers.map((layer) => this.#open(layer)));
+  }
+
+  /** Where the layer files are. */
+  get layersDirectory(): string {
+    return layersDirectory(this.directory);
+  }
+
+  /** A generation no layer file of this timeline has had. */
+  nextGeneration(): number {
+    return this.#nextGeneration++;
+  }
+
+  /** The open layer, made now if there is none. */
+  openLayer(): InMemoryLayer {
+    const first = this.memoryLayers[0];
+    if (first !== undefined && !first.frozen) return first;
+    const layer = new InMemoryLayer((this.lastRecordLsn + 1) as Lsn, this.shared.slabs);
+    this.memoryLayers = [layer, ...this.memoryLayers];
+    return layer;
+  }
+
+  /** The index as it is now. */
+  index(): TimelineIndex {
+    return this.#indexWith(this.layerMap.placed, this.diskConsistentLsn);
+  }
+
+  /**
+   * Makes a change of the layers durable, then visible; changes follow one another. The directory of the layers is synced first, so that the index never names a file that a crash
+   * could take away. When it fails, nothing is visible and the files added must stay: the index on disk may name them.
+   */
+  publish(change: LayerChange): Promise<void> {
+    const result = this.#publishing.then(() => this.#publish(change));
+    this.#publishing = result.catch(() => undefined);
+    return result;
+  }
+
+  async #publish(change: LayerChange): Promise<void> {
+    const { fileSystem } = this.shared.access;
+    if (change.added.length > 0) await fileSystem.syncDirectory(this.layersDirectory);
+    const added = change.added.map((layer) =>
+      this.#open({ fileName: layer.fileName, kind: layer.kind, level: change.level, fileBytes: layer.fileBytes }),
+    );
+    const map = this.layerMap.with(added, change.removed);
+    const diskConsistentLsn = change.diskConsistentLsn ?? this.diskConsistentLsn;
+    await writeIndex(fileSystem, this.directory, this.#indexWith(map.placed, diskConsistentLsn));
+    this.layerMap = map;
+    this.diskConsistentLsn = diskConsistentLsn;
+    change.whenPublished?.();
+  }
+
+  #open(indexed: IndexedLayer): PlacedLayer {
+    const path = `${this.layersDirectory}/${indexed.fileName}`;
+    const name = parseLayerName(indexed.fileName);
+    if (name === undefined)
+      throw new CorruptionError(`the index names '${indexed.fileName}', which is no layer's name`, {
+        source: `${this.directory}/${INDEX_FILE}`,
+      });
+    return {
+      layer: new LayerFile(
+        this.shared.access,
+        path,
+        { name, kind: indexed.kind, fileBytes: indexed.fileBytes },
+        this.objects,
+      ),
+      level: indexed.level,
+    };
+  }
+
+  #indexWith(placed: readonly PlacedLayer[], diskConsistentLsn: Lsn): TimelineIndex {
+    return {
+      tenant: this.tenant,
+      timeline: this.timeline,
+      pgMajor: this.pgMajor,
+      initialLsn: this.initialLsn,
+      ancestor:
+        this.ancestor === undefined ? undefined : { timeline: this.ancestor.state.timeline, lsn: this.ancestor.lsn },
+      diskConsistentLsn,
+      nextGeneration: this.#nextGeneration,
+      layers: placed.map(({ layer, level }) => ({
+        fileName: layer.path.slice(this.layersDirectory.length + 1),
+        kind: layer.identity.kind,
+        level,
+        fileBytes: layer.identity.fileBytes,
+      })),
+    };
+  }
+}
+
+/** Where the layer files of the timeline in `directory` are. */
+export function layersDirectory(directory: string): string {
+  return `${directory}/layers`;
+}

@@ -1,0 +1,327 @@
+import { assert, CorruptionError, formatLsn, type Lsn, type TenantId, type TimelineId, isId } from '@zenith/base';
+import type { PgMajor } from '@zenith/pg-format';
+import { ObjectTable } from '../key-space/object-table.ts';
+import { BlockCache } from '../layers/block-cache.ts';
+import { FileHandles } from '../layers/file-handles.ts';
+import { type FileSystem, localFileSystem } from '../layers/file-system.ts';
+import { SLAB_BYTES, SlabPool } from '../layers/slab.ts';
+import { StorageError } from './errors.ts';
+import { DEFAULT_STORAGE_OPTIONS, layerMemoryBytes, type StorageOptions } from './options.ts';
+import { PageReader } from './page-reader.ts';
+import { type PageRedo, postgresRedo } from './redo.ts';
+import type { StorageLog, StorageShared } from './shared.ts';
+import { loadTimelines } from './load-timelines.ts';
+import { Timeline } from './timeline.ts';
+import { ImportWriter } from './timeline-import.ts';
+import { type TimelineIndex, writeIndex } from './timeline-index.ts';
+import { layersDirectory, TimelineState } from './timeline-state.ts';
+import { timelineDirectory, timelinesDirectory } from './store-layout.ts';
+
+/** What a store is given besides its folder; everything has a default but tests replace. */
+export interface StoreOptions {
+  readonly options?: Partial<StorageOptions>;
+  readonly redo?: PageRedo;
+  readonly fileSystem?: FileSystem;
+  readonly log?: StorageLog;
+  /** Monotonic time. Unit: milliseconds. */
+  readonly now?: () => number;
+}
+
+/** Names a timeline to be. */
+export interface NewTimeline {
+  readonly tenant: TenantId;
+  readonly timeline: TimelineId;
+  readonly pgMajor: PgMajor;
+  /** Where its history begins. */
+  readonly initialLsn: Lsn;
+}
+
+/** A bulk load in progress, see {@link TimelineStore.importTimeline}. */
+export interface TimelineImport {
+  /** Takes the content, at the initial LSN. */
+  readonly writer: ImportWriter;
+  /** Makes everything durable and the timeline of it. @throws what the file system throws: then nothing has been made, and `abandon` is to be called */
+  finish(): Promise<Timeline>;
+  /** Gives up and removes what there is. */
+  abandon(): void;
+}
+
+const SILENT: StorageLog = { info: () => undefined, warn: () => undefined };
+
+/** Most unused slabs kept. Unit: bytes. */
+const IDLE_SLAB_BYTES = 64 * 1024 * 1024;
+
+/**
+ * The timelines of a pageserver in their folder, `DIR/tenants/<tenant>/timelines/<timeline>/{index.json, layers/}`. Single-threaded: one process has a folder open. A timeline exists from the
+ * moment its index is durable. One that cannot be opened is reported and refused, the others are served.
+ */
+export class TimelineStore {
+  readonly #directory: string;
+  readonly #shared: StorageShared;
+  readonly #objects = new Map<TenantId, ObjectTable>();
+  readonly #timelines = new Map<string, Timeline>();
+  readonly #states = new Map<string, TimelineState>();
+  readonly #broken = new Map<string, Error>();
+  /** Tenants whose folder's name, and those above it, are known to be durable. */
+  readonly #syncedTenants = new Set<TenantId>();
+  /** Ids in the making. */
+  readonly #making = new Set<string>();
+  #timelineCount = 0;
+
+  private constructor(directory: string, shared: StorageShared) {
+    this.#directory = directory;
+    this.#shared = shared;
+  }
+
+  /**
+   * Opens the store in `directory`, or makes an empty one: opens every timeline and removes files that no index names. A timeline that is corrupt goes to {@link broken}.
+   * @throws what the file system throws
+   */
+  static open(directory: string, given: StoreOptions = {}): TimelineStore {
+    const options = { ...DEFAULT_STORAGE_OPTIONS, ...given.options };
+    const fileSystem = given.fileSystem ?? localFileSystem;
+    const redo = given.redo ?? postgresRedo();
+    let layers = 0;
+    const shared: StorageShared = {
+      options,
+      access: {
+        fileSystem,
+        handles: new FileHandles(fileSystem, options.openFilesMax),
+        indexBlocks: new BlockCache(options.indexCacheBytes),
+        nextLayerNumber: () => ++layers,
+      },
+      slabs: new SlabPool(Math.ceil(Math.min(IDLE_SLAB_BYTES, options.checkpointDistanceBytes) / SLAB_BYTES)),
+      reader: new PageReader(redo, options.pageCacheBytes),
+      redo,
+      log: given.log ?? SILENT,
+      memory: { open: 0, frozen: 0, max: layerMemoryBytes(options), relieve: () => undefined },
+      now: given.now ?? (() => performance.now()),
+    };
+    const store = new TimelineStore(directory, shared);
+    shared.memory.relieve = () => store.#relieve();
+    for (const loaded of loadTimelines(fileSystem, directory, shared.log)) {
+      if ('error' in loaded) store.#broken.set(nameOf(loaded.tenant, loaded.timeline), loaded.error);
+      else store.#open(loaded.index);
+    }
+    return store;
+  }
+
+  /** Every timeline that is served. */
+  list(): readonly Timeline[] {
+    return [...this.#timelines.values()];
+  }
+
+  /** Timelines that could not be opened, `tenant/timeline`, and why. */
+  get broken(): ReadonlyMap<string, Error> {
+    return this.#broken;
+  }
+
+  /** @throws StorageError `no-such-timeline`; the error of a timeline that could not be opened */
+  get(tenant: TenantId, timeline: TimelineId): Timeline {
+    const name = nameOf(tenant, timeline);
+    const found = this.#timelines.get(name);
+    if (found !== undefined) return found;
+    const broken = this.#broken.get(name);
+    if (broken !== undefined) throw broken;
+    throw new StorageError('no-such-timeline', `there is no timeline ${timeline} of tenant ${tenant} here`);
+  }
+
+  /** The timeline, or undefined when it is not served. */
+  find(tenant: TenantId, timeline: TimelineId): Timeline | undefined {
+    return this.#timelines.get(nameOf(tenant, timeline));
+  }
+
+  /** Makes an empty timeline; durable when it resolves. @throws StorageError `timeline-exists`; what the file system throws */
+  async create(wanted: NewTimeline): Promise<Timeline> {
+    return this.#make({
+      ...wanted,
+      ancestor: undefined,
+      diskConsistentLsn: wanted.initialLsn,
+      nextGeneration: 1,
+      layers: [],
+    });
+  }
+
+  /**
+   * Makes a branch that shares the history of `ancestor` up to `lsn`: durable when it resolves, at a cost that does not depend on what the ancestor holds. The ancestor need not have
+   * ingested `lsn` yet; reads that reach into it wait. Repeating it is harmless.
+   * @throws StorageError `timeline-exists` when the id is that of another timeline, `no-such-timeline`, `lsn-outside-history`; what the file system throws
+   */
+  async createBranch(tenant: TenantId, timeline: TimelineId, ancestor: TimelineId, lsn: Lsn): Promise<Timeline> {
+    const existing = this.find(tenant, timeline);
+    if (existing !== undefined && existing.ancestor?.timeline.timeline === ancestor && existing.ancestor.lsn === lsn)
+      return existing;
+    const from = this.get(tenant, ancestor);
+    if (lsn < from.initialLsn)
+      throw new StorageError(
+        'lsn-outside-history',
+        `timeline ${ancestor} has no history below ${formatLsn(from.initialLsn)}; a branch at ${formatLsn(lsn)} is not possible`,
+      );
+    return this.#make({
+      tenant,
+      timeline,
+      pgMajor: from.pgMajor,
+      initialLsn: lsn,
+      ancestor: { timeline: ancestor, lsn },
+      diskConsistentLsn: lsn,
+      nextGeneration: 1,
+      layers: [],
+    });
+  }
+
+  /** Begins a bulk load of a new timeline. Until it is finished, the timeline does not exist. @throws StorageError `timeline-exists`; what the file system throws */
+  importTimeline(wanted: NewTimeline): TimelineImport {
+    const { tenant, timeline, initialLsn } = wanted;
+    this.#claim(tenant, timeline);
+    const directory = timelineDirectory(this.#directory, tenant, timeline);
+    this.#makeDirectory(directory);
+    const writer = new ImportWriter({
+      shared: this.#shared,
+      directory,
+      plan: { tenant, timeline, objects: this.#objectsOf(tenant) },
+      lsn: initialLsn,
+    });
+    return {
+      writer,
+      finish: async () => {
+        const written = await writer.finish();
+        await this.#shared.access.fileSystem.syncDirectory(layersDirectory(directory));
+        const layers = written.map((layer) => ({
+          fileName: layer.fileName,
+          kind: layer.kind,
+          level: 1 as const,
+          fileBytes: layer.fileBytes,
+        }));
+        return this.#publish({
+          ...wanted,
+          ancestor: undefined,
+          diskConsistentLsn: initialLsn,
+          nextGeneration: writer.nextGeneration,
+          layers,
+        });
+      },
+      abandon: () => {
+        writer.abandon();
+        this.#shared.access.fileSystem.removeDirectory(directory);
+        this.#making.delete(nameOf(tenant, timeline));
+      },
+    };
+  }
+
+  /** Memory in use by layers and caches. Unit: bytes. */
+  get memoryBytes(): number {
+    const { memory, access, reader } = this.#shared;
+    return memory.open + memory.frozen + access.indexBlocks.bytes + reader.pageCache.bytes;
+  }
+
+  /** Flushes and closes every timeline. @throws AggregateError of what flushes threw; everything is closed all the same */
+  async close(): Promise<void> {
+    const results = await Promise.allSettled(this.list().map((timeline) => timeline.close()));
+    this.#shared.access.handles.closeAll();
+    const failures = results.flatMap((result) => (result.status === 'rejected' ? [result.reason as Error] : []));
+    if (failures.length > 0) throw new AggregateError(failures, `${failures.length} timelines could not be flushed`);
+  }
+
+  #claim(tenant: TenantId, timeline: TimelineId): void {
+    const name = nameOf(tenant, timeline);
+    if (this.#timelines.has(name) || this.#broken.has(name) || this.#making.has(name))
+      throw new StorageError('timeline-exists', `there is a timeline ${timeline} of tenant ${tenant} already`);
+    this.#making.add(name);
+  }
+
+  async #make(index: TimelineIndex): Promise<Timeline> {
+    this.#claim(index.tenant, index.timeline);
+    const directory = timelineDirectory(this.#directory, index.tenant, index.timeline);
+    try {
+      this.#makeDirectory(directory);
+      return await this.#publish(index);
+    } catch (error) {
+      this.#making.delete(nameOf(index.tenant, index.timeline));
+      throw error;
+    }
+  }
+
+  #makeDirectory(directory: string): void {
+    // What an earlier attempt has left has no index, else the timeline would be known.
+    this.#shared.access.fileSystem.removeDirectory(directory);
+    this.#shared.access.fileSystem.makeDirectory(layersDirectory(directory));
+  }
+
+  /** The index makes the timeline; it counts when the names of the folders above it are durable too. Independent syncs run side by side, the disk makes one of them. */
+  async #publish(index: TimelineIndex): Promise<Timeline> {
+    const { fileSystem } = this.#shared.access;
+    const timelines = timelinesDirectory(this.#directory, index.tenant);
+    const above = this.#syncedTenants.has(index.tenant)
+      ? []
+      : [this.#directory, `${this.#directory}/tenants`, `${this.#directory}/tenants/${index.tenant}`];
+    const results = await Promise.allSettled([
+      writeIndex(fileSystem, timelineDirectory(this.#directory, index.tenant, index.timeline), index),
+      ...[timelines, ...above].map((path) => fileSystem.syncDirectory(path)),
+    ]);
+    for (const result of results) if (result.status === 'rejected') throw result.reason;
+    this.#syncedTenants.add(index.tenant);
+    this.#making.delete(nameOf(index.tenant, index.timeline));
+    const timeline = this.#open(index);
+    if (timeline === undefined) throw this.#broken.get(nameOf(index.tenant, index.timeline)) as Error;
+    return timeline;
+  }
+
+  /** Opens a timeline whose ancestor is open. Undefined when it, or the ancestor, is broken. */
+  #open(index: TimelineIndex): Timeline | undefined {
+    const name = nameOf(index.tenant, index.timeline);
+    const ancestorName = index.ancestor === undefined ? undefined : nameOf(index.tenant, index.ancestor.timeline);
+    try {
+      const ancestorState = ancestorName === undefined ? undefined : this.#states.get(ancestorName);
+      if (ancestorName !== undefined && ancestorState === undefined)
+        throw new CorruptionError(`the ancestor ${ancestorName} cannot be opened`, undefined, {
+          cause: this.#broken.get(ancestorName),
+        });
+      const directory = timelineDirectory(this.#directory, index.tenant, index.timeline);
+      const lsn = index.ancestor?.lsn;
+      const state = new TimelineState(
+        this.#shared,
+        ++this.#timelineCount,
+        directory,
+        this.#objectsOf(index.tenant),
+        index,
+        ancestorState === undefined || lsn === undefined ? undefined : { state: ancestorState, lsn },
+      );
+      const ancestor = ancestorName === undefined ? undefined : this.#timelines.get(ancestorName);
+      const timeline = new Timeline(
+        state,
+        ancestor === undefined || lsn === undefined ? undefined : { timeline: ancestor, lsn },
+      );
+      this.#states.set(name, state);
+      this.#timelines.set(name, timeline);
+      return timeline;
+    } catch (error) {
+      if (!(error instanceof CorruptionError)) throw error;
+      this.#shared.log.warn(
+        { tenant: index.tenant, timeline: index.timeline, err: error },
+        'a timeline cannot be opened',
+      );
+      this.#broken.set(name, error);
+      return undefined;
+    }
+  }
+
+  #objectsOf(tenant: TenantId): ObjectTable {
+    assert(isId(tenant), 'a tenant id is checked where it comes in');
+    const known = this.#objects.get(tenant) ?? new ObjectTable();
+    this.#objects.set(tenant, known);
+    return known;
+  }
+
+  /** Has the timeline with the largest open layer flush it. */
+  #relieve(): void {
+    let largest: Timeline | undefined;
+    for (const timeline of this.#timelines.values()) {
+      if (largest === undefined || timeline.openLayerBytes > largest.openLayerBytes) largest = timeline;
+    }
+    largest?.relieve();
+  }
+}
+
+function nameOf(tenant: TenantId, timeline: TimelineId): string {
+  return `${tenant}/${timeline}`;
+}

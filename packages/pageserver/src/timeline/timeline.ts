@@ -1,0 +1,380 @@
+import { AssertionError, assert, type Lsn, type TenantId, type TimelineId } from '@zenith/base';
+import type { Page, PgMajor } from '@zenith/pg-format';
+import { compact, type CompactionResult } from '../compaction/compact.ts';
+import type { ObjectKind } from '../key-space/object.ts';
+import { NO_OBJECT, type ObjectId } from '../key-space/object-table.ts';
+import type { ValueKind } from '../key-space/value.ts';
+import { StorageError } from './errors.ts';
+import { flushOldest } from './flush.ts';
+import { LsnWaiters, type WaitOptions } from './lsn-waiters.ts';
+import { requireLsn } from './require-lsn.ts';
+import { scanObjects, type ScanPrefix, type ScanVisit } from './scan.ts';
+import { timelineStatistics, type TimelineStatistics } from './statistics.ts';
+import type { TimelineState } from './timeline-state.ts';
+
+/**
+ * One timeline: a line of history that ingest appends to and everybody else reads at any LSN. A bundle of state that delegates: reads to PageReader, flush and compaction to
+ * functions over the state.
+ *
+ * `put` and `advance` have one caller, ingest. Reads are synchronous and see everything up to `lastRecordLsn`; flush and compaction go on between turns.
+ */
+export class Timeline {
+  readonly tenant: TenantId;
+  readonly timeline: TimelineId;
+  readonly pgMajor: PgMajor;
+  /** Start of the history that is kept; for a branch its branch point, below which the ancestor answers. */
+  readonly initialLsn: Lsn;
+  /** Whose history this timeline shares, up to which LSN. */
+  readonly ancestor: { readonly timeline: Timeline; readonly lsn: Lsn } | undefined;
+  readonly #state: TimelineState;
+  readonly #waiters: LsnWaiters;
+  readonly #closing = new AbortController();
+  /** A put has been made above lastRecordLsn: the open layer must not be frozen now. */
+  #inRecord = false;
+  #freezeWanted = false;
+  #isClosing = false;
+  #reportedBytes = 0;
+  #frozenBytes = 0;
+  #flushing: Promise<void> | undefined;
+  #compacting: Promise<CompactionResult> | undefined;
+  #retry: NodeJS.Timeout | undefined;
+  #room: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
+  #flushError: Error | undefined;
+  #compactionError: Error | undefined;
+
+  /** Made by the store. */
+  constructor(state: TimelineState, ancestor: { readonly timeline: Timeline; readonly lsn: Lsn } | undefined) {
+    this.#state = state;
+    this.tenant = state.tenant;
+    this.timeline = state.timeline;
+    this.pgMajor = state.pgMajor;
+    this.initialLsn = state.initialLsn;
+    this.ancestor = ancestor;
+    this.#waiters = new LsnWaiters(state.shared.options.waitersMax);
+  }
+
+  /** Everything up to here has been put: the end of a WAL record. */
+  get lastRecordLsn(): Lsn {
+    return this.#state.lastRecordLsn;
+  }
+
+  /** Everything up to here is in synced layer files that a synced index names; never past a failed flush. */
+  get diskConsistentLsn(): Lsn {
+    return this.#state.diskConsistentLsn;
+  }
+
+  /** Memory of the layer that ingest fills now. Unit: bytes. */
+  get openLayerBytes(): number {
+    const first = this.#state.memoryLayers[0];
+    return first === undefined || first.frozen ? 0 : first.memoryBytes;
+  }
+
+  /** Counts and sizes, for metrics and people. */
+  get statistics(): TimelineStatistics {
+    return timelineStatistics(this.#state, this.#waiters.count, this.#flushError, this.#compactionError);
+  }
+
+  /** The small integer that stands for an object in this process, for every timeline of the tenant. For those who put; those who only read use {@link find}. */
+  intern(kind: ObjectKind, spc: number, db: number, rel: number, fork: number): ObjectId {
+    return this.#state.objects.intern(kind, spc, db, rel, fork);
+  }
+
+  /** The id of an object, or NO_OBJECT when nobody has ever put anything for it: all reads accept that and say that it does not exist. */
+  find(kind: ObjectKind, spc: number, db: number, rel: number, fork: number): ObjectId {
+    return this.#state.objects.find(kind, spc, db, rel, fork);
+  }
+
+  /**
+   * Adds a value at `lsn`, above lastRecordLsn. LSNs never go back. `bytes[offset, offset + length)` is copied. Allocates nothing but memory for the values.
+   * It is not to be read before `advance`.
+   */
+  put(
+    object: ObjectId,
+    block: number,
+    lsn: Lsn,
+    kind: ValueKind,
+    bytes: Uint8Array,
+    offset: number,
+    length: number,
+  ): void {
+    assert(lsn > this.#state.lastRecordLsn, 'a value is put above the last record LSN');
+    this.#inRecord = true;
+    this.#state.openLayer().put(object, block, lsn, kind, bytes, offset, length);
+  }
+
+  /** Everything up to `lsn`, the end of a record, has been put. Wakes those who wait for it; freezes the open layer when it is full. */
+  advance(lsn: Lsn): void {
+    const state = this.#state;
+    assert(lsn >= state.lastRecordLsn, 'the last record LSN never goes back');
+    state.lastRecordLsn = lsn;
+    this.#inRecord = false;
+    this.#waiters.wake(lsn);
+    const bytes = this.openLayerBytes;
+    if (bytes !== this.#reportedBytes) this.#report(bytes);
+    if (bytes >= state.shared.options.checkpointDistanceBytes || this.#freezeWanted) {
+      this.#freeze();
+      this.#flushInBackground();
+    }
+  }
+
+  /** Undefined when ingest may go on; otherwise resolves when it may: too much waits to be flushed. To be asked between records. */
+  backpressure(): Promise<void> | undefined {
+    if (!this.#full()) return undefined;
+    this.#flushInBackground();
+    this.#room ??= deferred();
+    return this.#room.promise;
+  }
+
+  /**
+   * Rebuilds a page as of `lsn` into `page`; its content is undefined when it throws.
+   * @throws StorageError `no-such-block`: beyond the object's size at `lsn`, or no such object; `lsn-not-available`: above lastRecordLsn (of an ancestor, where the read reaches one) or
+   *   below the kept history; CorruptionError: a layer or a record is bad; a ZenithError of redo's, such as `unsupported-record`
+   */
+  readPage(object: ObjectId, block: number, lsn: Lsn, page: Page): void {
+    requireLsn(this.#state, lsn);
+    const { reader } = this.#state.shared;
+    reader.requireBlocks(this.#state, object, block, 1, lsn);
+    reader.readPage(this.#state, object, block, lsn, page);
+  }
+
+  /**
+   * Rebuilds `count` pages (1 to 128) from `firstBlock` on into `out` at `outOffset`; cheaper than one by one.
+   * @throws as {@link readPage}, for the first page that cannot be had; `out` is then partly written
+   */
+  readPages(object: ObjectId, firstBlock: number, count: number, lsn: Lsn, out: Uint8Array, outOffset: number): void {
+    requireLsn(this.#state, lsn);
+    const { reader } = this.#state.shared;
+    reader.requireBlocks(this.#state, object, firstBlock, count, lsn);
+    reader.readPages(this.#state, object, firstBlock, count, lsn, out, outOffset);
+  }
+
+  /** Number of blocks of a relation fork or SLRU segment at `lsn`; undefined when it does not exist. @throws StorageError `lsn-not-available`; CorruptionError */
+  blockCount(object: ObjectId, lsn: Lsn): number | undefined {
+    requireLsn(this.#state, lsn);
+    const size = object === NO_OBJECT ? -1 : this.#state.shared.reader.readSize(this.#state, object, lsn);
+    return size < 0 ? undefined : size;
+  }
+
+  /**
+   * The content of a small object at `lsn`: undefined when it never was, empty when it is gone. The bytes are the caller's.
+   * @throws StorageError `lsn-not-available`; CorruptionError
+   */
+  readSmall(object: ObjectId, lsn: Lsn): Uint8Array | undefined {
+    requireLsn(this.#state, lsn);
+    return object === NO_OBJECT ? undefined : this.#state.shared.reader.readSmall(this.#state, object, lsn)?.slice();
+  }
+
+  /**
+   * Visits, in key order, every small object of a kind that exists at `lsn` (its content is not empty), through all ancestors. The visited bytes are the visitor's; it may read and put,
+   * but objects interned meanwhile are not visited.
+   * @param kind any kind but those with pages
+   * @param prefix visits only objects with this spc, and this db
+   * @throws StorageError `lsn-not-available`; CorruptionError
+   */
+  scan(kind: ObjectKind, lsn: Lsn, visit: ScanVisit, prefix?: ScanPrefix): void {
+    requireLsn(this.#state, lsn);
+    scanObjects(this.#state, kind, lsn, visit, prefix);
+  }
+
+  /**
+   * Resolves when a read at `lsn` may be made: the WAL up to it is ingested, here and as far as the read reaches into ancestors.
+   * @throws StorageError `lsn-not-available` when the time is over or `lsn` is below the kept history, `too-many-waiters`, `closing`; the signal's reason
+   */
+  async waitForLsn(lsn: Lsn, options: WaitOptions): Promise<void> {
+    const { now } = this.#state.shared;
+    const deadline = now() + options.timeoutMs;
+    if (this.#isClosing) throw closingError();
+    if (lsn > this.lastRecordLsn) await this.#waiters.wait(lsn, options);
+    const { ancestor } = this;
+    if (ancestor !== undefined)
+      await ancestor.timeline.waitForLsn(Math.min(lsn, ancestor.lsn) as Lsn, {
+        ...options,
+        timeoutMs: Math.max(0, deadline - now()),
+      });
+    requireLsn(this.#state, lsn);
+  }
+
+  /**
+   * Makes everything up to the present lastRecordLsn durable: when it resolves, diskConsistentLsn is at least that.
+   * @throws what the file system threw, when a flush failed; it will be tried again
+   */
+  async flush(): Promise<void> {
+    const goal = this.lastRecordLsn;
+    while (this.diskConsistentLsn < goal) {
+      if (this.#flushing === undefined && !this.#inRecord) this.#freeze();
+      await this.#flushFrozen();
+      // A record is being put: its advance() freezes.
+      if (this.diskConsistentLsn < goal && this.#inRecord) {
+        this.#freezeWanted = true;
+        await this.#waiters.wait((this.lastRecordLsn + 1) as Lsn, { timeoutMs: 60_000, signal: this.#closing.signal });
+      }
+    }
+  }
+
+  /**
+   * Compacts now: merges L0 layers when there are at least `threshold` (by default one is enough), then writes the image layers that are due.
+   * @throws CorruptionError; what the file system threw
+   */
+  async compact(threshold = 1): Promise<CompactionResult> {
+    while (this.#compacting !== undefined) await this.#compacting.catch(() => undefined);
+    this.#compacting = compact(this.#state, threshold, this.#closing.signal);
+    try {
+      const result = await this.#compacting;
+      this.#compactionError = undefined;
+      return result;
+    } catch (error) {
+      this.#compactionError = error as Error;
+      throw error;
+    } finally {
+      this.#compacting = undefined;
+    }
+  }
+
+  /** Asks for the open layer to be frozen and flushed as soon as no record is in the middle of being put. */
+  relieve(): void {
+    if (this.#inRecord) this.#freezeWanted = true;
+    else if (this.openLayerBytes > 0) {
+      this.#freeze();
+      this.#flushInBackground();
+    }
+  }
+
+  /** Ends background work after a last flush. Waiters fail with `closing`. @throws what the flush threw; the timeline is closed all the same */
+  async close(): Promise<void> {
+    clearTimeout(this.#retry);
+    const closing = closingError();
+    this.#isClosing = true;
+    this.#waiters.rejectAll(closing);
+    try {
+      if (!this.#inRecord) await this.flush();
+      else await this.#flushFrozen();
+    } finally {
+      this.#closing.abort(closing);
+      clearTimeout(this.#retry);
+      await this.#compacting?.catch(() => undefined);
+      await this.#flushing?.catch(() => undefined);
+    }
+  }
+
+  #report(bytes: number): void {
+    const { memory } = this.#state.shared;
+    memory.open += bytes - this.#reportedBytes;
+    this.#reportedBytes = bytes;
+    if (memory.open > memory.max / 2) memory.relieve();
+  }
+
+  #full(): boolean {
+    const { memory, options } = this.#state.shared;
+    return (
+      this.#frozenCount() > options.frozenLayersMax ||
+      (memory.open + memory.frozen > memory.max && this.#frozenCount() > 0)
+    );
+  }
+
+  #frozenCount(): number {
+    const { memoryLayers } = this.#state;
+    const first = memoryLayers[0];
+    return memoryLayers.length - (first !== undefined && !first.frozen ? 1 : 0);
+  }
+
+  /** Freezes the open layer; with none, an empty one, so that the disk-consistent LSN follows WAL that changes nothing. */
+  #freeze(): void {
+    const state = this.#state;
+    this.#freezeWanted = false;
+    const newest = state.memoryLayers[0];
+    const covered =
+      newest === undefined ? state.diskConsistentLsn : newest.frozen ? newest.lsnEnd - 1 : Number.NEGATIVE_INFINITY;
+    if (covered >= state.lastRecordLsn) return;
+    const layer = state.openLayer();
+    layer.freeze((state.lastRecordLsn + 1) as Lsn);
+    const { memory } = state.shared;
+    memory.open -= this.#reportedBytes;
+    this.#reportedBytes = 0;
+    memory.frozen += layer.memoryBytes;
+    this.#frozenBytes += layer.memoryBytes;
+  }
+
+  #flushInBackground(): void {
+    if (this.#flushing !== undefined || this.#retry !== undefined || this.#closing.signal.aborted) return;
+    void this.#flushFrozen().catch((error: unknown) => {
+      if (error instanceof AssertionError) throw error;
+    });
+  }
+
+  /** Flushes all frozen layers; one flush runs at a time. */
+  #flushFrozen(): Promise<void> {
+    this.#flushing ??= this.#flushAll().finally(() => {
+      this.#flushing = undefined;
+    });
+    return this.#flushing;
+  }
+
+  async #flushAll(): Promise<void> {
+    const { shared } = this.#state;
+    try {
+      while (this.#frozenCount() > 0) {
+        await flushOldest(this.#state, this.#closing.signal);
+        this.#flushError = undefined;
+        this.#releaseMemory();
+      }
+    } catch (error) {
+      this.#flushError = error as Error;
+      if (error instanceof AssertionError || this.#closing.signal.aborted) throw error;
+      shared.log.warn(
+        { tenant: this.tenant, timeline: this.timeline, err: error },
+        'a flush failed and will be tried again',
+      );
+      this.#retryLater();
+      throw error;
+    }
+    if (shared.options.compactInBackground) this.#compactInBackground();
+  }
+
+  #releaseMemory(): void {
+    const { memory } = this.#state.shared;
+    const frozen = this.#state.memoryLayers.reduce((sum, layer) => sum + (layer.frozen ? layer.memoryBytes : 0), 0);
+    memory.frozen -= this.#frozenBytes - frozen;
+    this.#frozenBytes = frozen;
+    if (this.#room !== undefined && !this.#full()) {
+      this.#room.resolve();
+      this.#room = undefined;
+    }
+  }
+
+  #retryLater(): void {
+    this.#retry ??= setTimeout(() => {
+      this.#retry = undefined;
+      this.#flushInBackground();
+    }, this.#state.shared.options.retryDelayMs).unref();
+  }
+
+  #compactInBackground(): void {
+    const { options, log } = this.#state.shared;
+    if (
+      this.#compacting !== undefined ||
+      this.#closing.signal.aborted ||
+      this.#state.layerMap.levelZero.length < options.compactionThreshold
+    )
+      return;
+    void this.compact(options.compactionThreshold).catch((error: unknown) => {
+      if (error instanceof AssertionError) throw error;
+      if (!this.#closing.signal.aborted)
+        log.warn(
+          { tenant: this.tenant, timeline: this.timeline, err: error },
+          'a compaction failed; the next flush tries it again',
+        );
+    });
+  }
+}
+
+function closingError(): StorageError {
+  return new StorageError('closing', 'the pageserver is shutting down');
+}
+
+function deferred(): { readonly promise: Promise<void>; readonly resolve: () => void } {
+  let resolve = (): void => undefined;
+  const promise = new Promise<void>((settle) => {
+    resolve = settle;
+  });
+  return { promise, resolve };
+}

@@ -1,0 +1,332 @@
+import { closeSync, existsSync, openSync, readFileSync, readSync } from 'node:fs';
+import { join } from 'node:path';
+import { CorruptionError, ZenithError, type Lsn } from '@zenith/base';
+import {
+  BLCKSZ,
+  FIRST_OFFSET_NUMBER,
+  RELMAPPER_FILENAME,
+  RM_SPGIST_ID,
+  RM_SEQ_ID,
+  SIZE_OF_PAGE_HEADER,
+  VISIBILITYMAP_FORKNUM,
+  allocatePage,
+  databasePath,
+  linePointer,
+  lpOffset,
+  pageIsNew,
+  relationPath,
+  slruFileName,
+  twoPhaseFileName,
+  type Page,
+} from '@zenith/pg-format';
+import { firstDifference, maskPage, type Inconsistency } from '@zenith/redo';
+import {
+  listDatabases,
+  listForks,
+  listSlruFiles,
+  listTablespaces,
+  listTwoPhaseFiles,
+  type ForkFiles,
+} from '../import/cluster-files.ts';
+import { decodeSize } from '../ingest/object-sizes.ts';
+import { SLRU_GEOMETRY } from '../ingest/slru-geometry.ts';
+import { ObjectKind, type SlruKind } from '../key-space/object.ts';
+import type { Timeline } from '../timeline/timeline.ts';
+import { pageResourceManager } from './page-kind.ts';
+import { SlruMask } from './slru-mask.ts';
+
+// SpGistMetaPageData: magic number u32 @24, last used pages 8 × (block u32, free space i32) @28: a cache that is not logged.  PG 18: spgist_private.h; spgutils.c, SpGistUpdateMetaPage()
+const SPGIST_LAST_USED_PAGES = 28;
+const SPGIST_LAST_USED_PAGES_END = SPGIST_LAST_USED_PAGES + 8 * 8;
+
+/** Most differences that are kept; more are only counted. */
+const DIFFERENCES_MAX = 100;
+
+const SEQUENCE_TUPLE_HEADER = 24,
+  SEQUENCE_TUPLE_DATA = 17;
+
+/** One thing that a timeline and a data directory do not agree on. */
+export interface Difference {
+  /** The file, relative to the data directory, and the block in it. */
+  readonly where: string;
+  /** What differs. */
+  readonly what: string;
+}
+
+/** What a comparison found. */
+export interface Comparison {
+  /** The first differences, at most 100. */
+  readonly differences: readonly Difference[];
+  /** How many there are. */
+  readonly differenceCount: number;
+  /** Pages whose records redo does not know yet: not compared. */
+  readonly unsupportedPages: number;
+  /** Pages of visibility maps in which the timeline lacks bits that the server has set; legal, see {@link compareWithDataDirectory}. */
+  readonly mapPagesBehind: number;
+  /** Relation forks that were compared. */
+  readonly forks: number;
+  /** Pages of relations that were compared. */
+  readonly relationPages: number;
+  /** Pages of SLRUs that were compared. */
+  readonly slruPages: number;
+  /** Other files that were compared. */
+  readonly files: number;
+}
+
+/** Says which blocks a compute never fetched: its file has a hole there, and nothing to compare. */
+export type MissingBlocks = (
+  relation: { readonly spc: number; readonly db: number; readonly rel: number; readonly fork: number },
+  block: number,
+) => boolean;
+
+/**
+ * Compares everything that a timeline has at `lsn` with the files of a data directory whose server wrote the same WAL and has been shut down, or has checkpointed and been idle since.
+ * What may legally differ is masked: in pages what PostgreSQL's own consistency check masks; pages of zeroes at the end of a fork, which a server adds without logging them; bits
+ * of a visibility map that only the server has set (counted); how far a sequence is within what it has logged ahead; what lies in SLRUs behind the counters. Free-space maps and unlogged relations are not compared.
+ */
+export function compareWithDataDirectory(
+  timeline: Timeline,
+  lsn: Lsn,
+  path: string,
+  isMissing: MissingBlocks = () => false,
+): Comparison {
+  return new Comparer(timeline, lsn, path, isMissing).run();
+}
+
+class Comparer {
+  readonly #timeline: Timeline;
+  readonly #lsn: Lsn;
+  readonly #path: string;
+  readonly #differences: Difference[] = [];
+  #differenceCount = 0;
+  #unsupportedPages = 0;
+  #mapPagesBehind = 0;
+  #forks = 0;
+  #relationPages = 0;
+  #slruPages = 0;
+  #files = 0;
+  readonly #expected = allocatePage();
+  readonly #actual = allocatePage();
+
+  readonly #isMissing: MissingBlocks;
+
+  constructor(timeline: Timeline, lsn: Lsn, path: string, isMissing: MissingBlocks) {
+    this.#isMissing = isMissing;
+    this.#timeline = timeline;
+    this.#lsn = lsn;
+    this.#path = path;
+  }
+
+  run(): Comparison {
+    this.#compareRelations();
+    this.#compareSlrus();
+    this.#compareSmallFiles();
+    return {
+      differences: this.#differences,
+      differenceCount: this.#differenceCount,
+      unsupportedPages: this.#unsupportedPages,
+      mapPagesBehind: this.#mapPagesBehind,
+      forks: this.#forks,
+      relationPages: this.#relationPages,
+      slruPages: this.#slruPages,
+      files: this.#files,
+    };
+  }
+
+  #report(where: string, what: string): void {
+    this.#differenceCount++;
+    if (this.#differences.length < DIFFERENCES_MAX) this.#differences.push({ where, what });
+  }
+
+  #compareRelations(): void {
+    const timeline = this.#timeline;
+    const unseen = new Map<string, number>();
+    timeline.scan(ObjectKind.relationSize, this.#lsn, ({ spc, db, rel, fork }, value) => {
+      unseen.set(relationPath(timeline.pgMajor, { spc, db, rel, fork, segment: 0 }), decodeSize(value));
+    });
+    for (const database of listDatabases(this.#path, timeline.pgMajor)) {
+      for (const fork of listForks(this.#path, timeline.pgMajor, database)) {
+        const file = fork.segments[0] as string;
+        const size = unseen.get(file);
+        unseen.delete(file);
+        this.#forks++;
+        // Files that only the data directory has: empty ones wait for the next checkpoint to be unlinked, and a map of zeroes says nothing.
+        if (size !== undefined || fork.blocks > 0) this.#compareFork(fork, size ?? 0);
+      }
+    }
+    for (const [file, size] of unseen) {
+      if (size > 0) this.#report(file, `the timeline has ${size} blocks, the file does not exist`);
+    }
+  }
+
+  #compareFork(fork: ForkFiles, size: number): void {
+    const { spc, db, rel } = fork;
+    const object = this.#timeline.find(ObjectKind.relation, spc, db, rel, fork.fork);
+    const file = fork.segments[0] as string;
+    if (size > fork.blocks) this.#report(file, `the timeline has ${size} blocks, the file has ${fork.blocks}`);
+    this.#eachPage(fork.segments, (block) => {
+      if (this.#isMissing(fork, block)) return;
+      this.#relationPages++;
+      if (block >= size) {
+        if (!isEmpty(this.#expected, fork.fork))
+          this.#report(`${file} block ${block}`, `the timeline has only ${size} blocks, and this page is not empty`);
+        return;
+      }
+      try {
+        this.#timeline.readPage(object, block, this.#lsn, this.#actual);
+      } catch (error) {
+        if (error instanceof ZenithError && error.code === 'unsupported-record') this.#unsupportedPages++;
+        else if (error instanceof ZenithError || error instanceof CorruptionError)
+          this.#report(`${file} block ${block}`, error.message);
+        else throw error;
+        return;
+      }
+      const difference =
+        fork.fork === VISIBILITYMAP_FORKNUM ? this.#compareMapPage() : this.#compareRelationPage(block);
+      if (difference !== undefined) this.#report(`${file} block ${block}`, describe(difference));
+    });
+  }
+
+  #compareRelationPage(block: number): Inconsistency | undefined {
+    const rmid = pageResourceManager(this.#expected);
+    if (rmid === RM_SPGIST_ID && block === 0) {
+      for (const page of [this.#expected, this.#actual])
+        page.bytes.fill(0, SPGIST_LAST_USED_PAGES, SPGIST_LAST_USED_PAGES_END);
+    }
+    for (const page of [this.#expected, this.#actual]) {
+      maskPage(this.#timeline.pgMajor, rmid, page, block);
+      if (rmid === RM_SEQ_ID) maskSequence(page);
+    }
+    return firstDifference(this.#expected, this.#actual);
+  }
+
+  /**
+   * A page of a visibility map is its bits. One that is set must be set on the server, or rows would be taken for visible that are not. One that is not set costs a look at the heap: it
+   * happens where the server's own WAL does not have the bits (log_newpage_buffer() of RelationCopyStorageUsingBuffer() leaves a map's content out as a hole).
+   */
+  #compareMapPage(): Inconsistency | undefined {
+    const expected = this.#expected.bytes;
+    const actual = this.#actual.bytes;
+    let isBehind = false;
+    for (let offset = SIZE_OF_PAGE_HEADER; offset < BLCKSZ; offset++) {
+      const theirs = expected[offset] as number;
+      const ours = actual[offset] as number;
+      if ((ours & ~theirs) !== 0) return { offset, expected: theirs, actual: ours };
+      if (ours !== theirs) isBehind = true;
+    }
+    if (isBehind) this.#mapPagesBehind++;
+    return undefined;
+  }
+
+  #compareSlrus(): void {
+    const unseen = new Map<string, number>();
+    this.#timeline.scan(ObjectKind.slruSize, this.#lsn, ({ spc, rel }, value) => {
+      unseen.set(`${SLRU_GEOMETRY[spc as SlruKind].directory}/${slruFileName(rel)}`, decodeSize(value));
+    });
+    const mask = new SlruMask(this.#timeline, this.#lsn);
+    for (const { slru, segment, pages, path } of listSlruFiles(this.#path)) {
+      const size = unseen.get(path);
+      unseen.delete(path);
+      if (size !== pages)
+        this.#report(
+          path,
+          `the timeline has ${size === undefined ? 'no such segment' : `${size} pages`}, the file has ${pages}`,
+        );
+      const object = this.#timeline.find(ObjectKind.slru, slru, 0, segment, 0);
+      this.#eachPage([path], (block) => {
+        if (size === undefined || block >= size) return;
+        this.#slruPages++;
+        this.#timeline.readPage(object, block, this.#lsn, this.#actual);
+        mask.apply(slru, segment, block, this.#expected);
+        mask.apply(slru, segment, block, this.#actual);
+        const difference = firstDifference(this.#expected, this.#actual);
+        if (difference !== undefined) this.#report(`${path} page ${block}`, describe(difference));
+      });
+    }
+    for (const path of unseen.keys()) this.#report(path, 'the timeline has this segment, the file does not exist');
+  }
+
+  #compareSmallFiles(): void {
+    const { pgMajor } = this.#timeline;
+    const databases = listDatabases(this.#path, pgMajor);
+    const withMap = databases.filter(
+      ({ spc, db }) =>
+        this.#timeline.readSmall(this.#timeline.find(ObjectKind.relationMap, spc, db, 0, 0), this.#lsn)?.length,
+    );
+    this.#compareFiles(
+      ObjectKind.relationMap,
+      withMap.map(({ path }) => `${path}/${RELMAPPER_FILENAME}`),
+      ({ spc, db }) => `${databasePath(pgMajor, spc, db)}/${RELMAPPER_FILENAME}`,
+    );
+    // A database's directory in a tablespace that is not its own has no such file.
+    const versions = databases
+      .map(({ path }) => `${path}/PG_VERSION`)
+      .filter((file) => !file.startsWith('global/') && existsSync(join(this.#path, file)));
+    this.#compareFiles(ObjectKind.database, versions, ({ spc, db }) => `${databasePath(pgMajor, spc, db)}/PG_VERSION`);
+    const twoPhase = listTwoPhaseFiles(this.#path, pgMajor).map(({ path }) => path);
+    this.#compareFiles(
+      ObjectKind.twoPhase,
+      twoPhase,
+      ({ spc, db }) => `pg_twophase/${twoPhaseFileName(pgMajor, (BigInt(spc) << 32n) | BigInt(db))}`,
+    );
+    const tablespaces = new Map(listTablespaces(this.#path).map(({ oid, location }) => [oid, location]));
+    this.#timeline.scan(ObjectKind.tablespace, this.#lsn, ({ spc }, value) => {
+      if (tablespaces.get(spc) !== new TextDecoder().decode(value))
+        this.#report(
+          `pg_tblspc/${spc}`,
+          `the timeline says ${new TextDecoder().decode(value)}, the directory ${tablespaces.get(spc) ?? 'has none'}`,
+        );
+      tablespaces.delete(spc);
+    });
+    for (const oid of tablespaces.keys())
+      this.#report(`pg_tblspc/${oid}`, 'the timeline does not have this tablespace');
+  }
+
+  /** Compares all small objects of a kind with the files `paths`, byte for byte and in both directions. */
+  #compareFiles(
+    kind: ObjectKind,
+    paths: readonly string[],
+    pathOf: (key: { readonly spc: number; readonly db: number }) => string,
+  ): void {
+    const unseen = new Set(paths);
+    this.#timeline.scan(kind, this.#lsn, (key, value) => {
+      const path = pathOf(key);
+      this.#files++;
+      if (!unseen.delete(path)) this.#report(path, 'the timeline has it, the file does not exist');
+      else if (!readFileSync(join(this.#path, path)).equals(value)) this.#report(path, 'the content differs');
+    });
+    for (const path of unseen) this.#report(path, 'the file exists, the timeline does not have it');
+  }
+
+  /** Reads the pages of the segment files of one fork, one after the other, into `#expected`. */
+  #eachPage(segments: readonly string[], visit: (block: number) => void): void {
+    let block = 0;
+    for (const segment of segments) {
+      const fd = openSync(join(this.#path, segment), 'r');
+      try {
+        while (readSync(fd, this.#expected.bytes) === BLCKSZ) visit(block++);
+      } finally {
+        closeSync(fd);
+      }
+    }
+  }
+}
+
+/** True for a page that says nothing: never initialised, or a page of a visibility map without bits. */
+function isEmpty(page: Page, fork: number): boolean {
+  if (fork !== VISIBILITYMAP_FORKNUM) return pageIsNew(page) && page.bytes.every((byte) => byte === 0);
+  return page.bytes.subarray(SIZE_OF_PAGE_HEADER).every((byte) => byte === 0);
+}
+
+/**
+ * A sequence logs its state up to 32 values ahead, so that it does not log each: what is in its page is behind what the WAL says. Its tuple: last_value i64, log_cnt i64, is_called u8. PG: SEQ_LOG_VALS,
+ * sequence.c
+ */
+function maskSequence(page: Page): void {
+  const data = lpOffset(linePointer(page, FIRST_OFFSET_NUMBER)) + SEQUENCE_TUPLE_HEADER;
+  page.bytes.fill(0, data, data + SEQUENCE_TUPLE_DATA);
+}
+
+function describe({ offset, expected, actual }: Inconsistency): string {
+  return `byte ${offset}: PostgreSQL has 0x${expected.toString(16)}, the timeline 0x${actual.toString(16)}`;
+}

@@ -1,0 +1,123 @@
+import { formatLsn, parseTenantId, parseTimelineId } from '@zenith/base';
+import Fastify, { type FastifyError, type FastifyInstance } from 'fastify';
+import type { Registry } from 'prom-client';
+import { SafekeeperError } from '../errors.ts';
+import type { WalService } from '../session/wal-service.ts';
+import type { TimelineRegistry } from '../timeline/registry.ts';
+import type { Timeline } from '../timeline/timeline.ts';
+
+/** Longest request body. No request has one. Unit: bytes. */
+const BODY_LENGTH_MAX = 1024;
+
+/** What the HTTP interface shows. */
+export interface HttpServerOptions {
+  readonly host: string;
+  /** 0: any free port. */
+  readonly port: number;
+  readonly id: number;
+  readonly version: string;
+  readonly registry: TimelineRegistry;
+  readonly walService: WalService;
+  readonly metrics: Registry;
+}
+
+/** Begins to serve HTTP: health, metrics, status, timelines. Close it with `close`. @throws SafekeeperError `listen-failed` */
+export async function startHttpServer(options: HttpServerOptions): Promise<FastifyInstance> {
+  const { registry, walService, metrics } = options;
+  const server = Fastify({ bodyLimit: BODY_LENGTH_MAX, forceCloseConnections: true });
+
+  server.setErrorHandler((error: FastifyError, _request, reply) => {
+    const status =
+      error.code === 'invalid-id' ? 400 : error instanceof SafekeeperError ? 503 : (error.statusCode ?? 500);
+    return reply.status(status).send({ code: error.code ?? 'internal', message: error.message });
+  });
+  server.setNotFoundHandler((request, reply) =>
+    reply.status(404).send({ code: 'not-found', message: `there is no ${request.method} ${request.url}` }),
+  );
+
+  server.get('/healthz', (_request, reply) => {
+    const broken = [
+      ...registry.timelines
+        .filter((timeline) => timeline.broken !== undefined)
+        .map(({ identity }) => identity.timeline),
+      ...registry.unreadable.map(({ timeline }) => timeline),
+    ];
+    // A damaged timeline is no reason to restart a process that serves all others.
+    return reply.send({ status: broken.length === 0 ? 'ok' : 'degraded', broken });
+  });
+  server.get('/metrics', async (_request, reply) => reply.type(metrics.contentType).send(await metrics.metrics()));
+  server.get('/v1/status', () => ({
+    id: options.id,
+    version: options.version,
+    listen: walService.address,
+    timelines: registry.timelines.length,
+    proposers: walService.proposerCount,
+    consumers: walService.consumers.map(describeLsns),
+    unreadable: registry.unreadable.map(({ tenant, timeline, error }) => ({
+      tenant,
+      timeline,
+      message: error.message,
+    })),
+  }));
+  server.get('/v1/timelines', () => registry.timelines.map(describe));
+  server.get<{ Params: { tenant: string; timeline: string } }>(
+    '/v1/tenant/:tenant/timeline/:timeline',
+    (request, reply) => {
+      const tenant = parseTenantId(request.params.tenant);
+      const id = parseTimelineId(request.params.timeline);
+      const timeline = registry.find(tenant, id);
+      if (timeline === undefined)
+        return reply.status(404).send({
+          code: 'timeline-unknown',
+          message: `timeline ${id} of tenant ${tenant} is not known to this safekeeper`,
+        });
+      return reply.send({
+        ...describe(timeline),
+        consumers: walService.consumers.filter((consumer) => consumer.timeline === id).map(describeLsns),
+      });
+    },
+  );
+
+  try {
+    await server.listen({ host: options.host, port: options.port });
+  } catch (error) {
+    const reason =
+      (error as NodeJS.ErrnoException).code === 'EADDRINUSE'
+        ? 'the port is taken: stop what uses it, or choose another port'
+        : (error as Error).message;
+    throw new SafekeeperError('listen-failed', `cannot listen on ${options.host}:${options.port}: ${reason}`, {
+      cause: error,
+    });
+  }
+  return server;
+}
+
+/** A timeline in JSON, LSNs as text. */
+function describe(timeline: Timeline): Record<string, unknown> {
+  const { control, flushLsn, writeLsn } = timeline.state;
+  const { identity, configuration, term, history } = control;
+  return {
+    tenant: identity.tenant,
+    timeline: identity.timeline,
+    pgMajor: identity.pgMajor,
+    systemId: identity.systemId,
+    configuration,
+    term,
+    history: history.map(describeLsns),
+    timelineStartLsn: formatLsn(identity.timelineStartLsn),
+    localStartLsn: formatLsn(control.localStartLsn),
+    writeLsn: formatLsn(writeLsn),
+    flushLsn: formatLsn(flushLsn),
+    commitLsn: formatLsn(control.commitLsn),
+    peerHorizonLsn: formatLsn(control.peerHorizonLsn),
+    remoteConsistentLsn: formatLsn(control.remoteConsistentLsn),
+    broken: timeline.broken?.message ?? null,
+  };
+}
+
+/** `value` with every field whose name ends in Lsn as text. */
+function describeLsns(value: object): Record<string, unknown> {
+  return Object.fromEntries(
+    Object.entries(value).map(([key, field]) => [key, key.endsWith('Lsn') ? formatLsn(field) : field]),
+  );
+}

@@ -1,0 +1,128 @@
+import type { AddressInfo } from 'node:net';
+import { join } from 'node:path';
+import type { FastifyInstance } from 'fastify';
+import type { Logger } from 'pino';
+import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import type { SafekeeperConfiguration } from './configuration/configuration.ts';
+import type { Disk } from './disk/disk.ts';
+import { startHttpServer } from './http/server.ts';
+import { PidFile } from './process/pid-file.ts';
+import { senderMetrics } from './send/metrics.ts';
+import { WalService } from './session/wal-service.ts';
+import { timelineMetrics } from './timeline/metrics.ts';
+import { TimelineRegistry } from './timeline/registry.ts';
+
+/** Name of the pid file in the data directory. */
+const PID_FILE_NAME = 'safekeeper.pid';
+
+/** What a safekeeper is started with. */
+export interface SafekeeperOptions {
+  readonly dataDirectory: string;
+  readonly configuration: SafekeeperConfiguration;
+  readonly disk: Disk;
+  readonly log: Logger;
+  readonly version: string;
+  /** Milliseconds since the epoch; for the times in the protocol and for timeouts. */
+  readonly nowMs: () => number;
+}
+
+/** Where a safekeeper listens. */
+export interface SafekeeperAddresses {
+  readonly listen: { readonly host: string; readonly port: number };
+  readonly http: { readonly host: string; readonly port: number };
+}
+
+/** A running safekeeper. */
+export class Safekeeper {
+  readonly #pidFile: PidFile;
+  readonly #registry: TimelineRegistry;
+  readonly #walService: WalService;
+  readonly #http: FastifyInstance;
+
+  private constructor(pidFile: PidFile, registry: TimelineRegistry, walService: WalService, http: FastifyInstance) {
+    this.#pidFile = pidFile;
+    this.#registry = registry;
+    this.#walService = walService;
+    this.#http = http;
+  }
+
+  /** Takes the data directory, loads its timelines and serves. @throws SafekeeperError; nothing is left behind then */
+  static async start(options: SafekeeperOptions): Promise<Safekeeper> {
+    const { dataDirectory, configuration, disk, log, nowMs } = options;
+    const metrics = new Registry();
+    collectDefaultMetrics({ register: metrics });
+    const pidFile = PidFile.acquire(join(dataDirectory, PID_FILE_NAME));
+    let registry: TimelineRegistry | undefined;
+    let walService: WalService | undefined;
+    try {
+      const { id, connectionsMax, timelinesMax } = configuration;
+      const timelines = (registry = await TimelineRegistry.open({
+        node: id,
+        dataDirectory,
+        disk,
+        log,
+        metrics: timelineMetrics(metrics),
+        timelinesMax,
+      }));
+      const service = (walService = await WalService.listen({
+        ...configuration.listen,
+        connectionsMax,
+        registry,
+        log,
+        metrics: senderMetrics(metrics),
+        nowMs,
+      }));
+      registerGauges(metrics, timelines, service);
+      const http = await startHttpServer({
+        ...configuration.http,
+        id,
+        version: options.version,
+        registry,
+        walService,
+        metrics,
+      });
+      return new Safekeeper(pidFile, registry, walService, http);
+    } catch (error) {
+      await walService?.close();
+      await registry?.close();
+      pidFile.release();
+      throw error;
+    }
+  }
+
+  /** Where it listens, with the ports that were chosen for 0. */
+  get addresses(): SafekeeperAddresses {
+    const { address, port } = this.#http.server.address() as AddressInfo;
+    return { listen: this.#walService.address, http: { host: address, port } };
+  }
+
+  /** Ends all connections, makes everything durable, gives the data directory up. */
+  async stop(): Promise<void> {
+    try {
+      await this.#walService.close();
+      await this.#http.close();
+      await this.#registry.close();
+    } finally {
+      this.#pidFile.release();
+    }
+  }
+}
+
+function registerGauges(metrics: Registry, registry: TimelineRegistry, walService: WalService): void {
+  const gauge = (name: string, help: string, value: () => number): void => {
+    const made: Gauge = new Gauge({
+      name: `zenith_safekeeper_${name}`,
+      help,
+      registers: [metrics],
+      collect: () => made.set(value()),
+    });
+  };
+  gauge('timelines', 'Timelines that can be read.', () => registry.timelines.length);
+  gauge(
+    'timelines_broken',
+    'Timelines that take no WAL: damaged files or a failed write.',
+    () => registry.unreadable.length + registry.timelines.filter(({ broken }) => broken !== undefined).length,
+  );
+  gauge('proposers', 'Proposers connected.', () => walService.proposerCount);
+  gauge('consumers', 'Consumers connected.', () => walService.consumers.length);
+}

@@ -1,0 +1,219 @@
+import { once } from 'node:events';
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { formatLsn, PG_TIMELINE, unreachable } from '@zenith/base';
+import { PostgresServerError, PostgresSession, PROPOSER_MESSAGE_LENGTH_MAX, TypeOid, type Column } from '@zenith/wire';
+import type { Logger } from 'pino';
+import { SafekeeperError } from '../errors.ts';
+import { ProposerConnection } from '../receive/proposer-connection.ts';
+import type { SenderMetrics } from '../send/metrics.ts';
+import { WalSender, type ConsumerStatus } from '../send/wal-sender.ts';
+import type { TimelineRegistry } from '../timeline/registry.ts';
+import type { Timeline } from '../timeline/timeline.ts';
+import { parseCommand } from './command.ts';
+import { parseStartupOptions, type StartupOptions } from './startup-options.ts';
+
+/** How long a client may take for its startup message. Unit: milliseconds. */
+const STARTUP_TIMEOUT_MS = 10_000;
+
+/** How long a connection may take to read why it ends. Unit: milliseconds. */
+const CLOSE_TIMEOUT_MS = 2_000;
+
+/** What the service needs. */
+export interface WalServiceOptions {
+  readonly host: string;
+  /** 0: any free port. */
+  readonly port: number;
+  /** Connections beyond this are closed at once. */
+  readonly connectionsMax: number;
+  readonly registry: TimelineRegistry;
+  readonly log: Logger;
+  readonly metrics: SenderMetrics;
+  readonly nowMs: () => number;
+}
+
+/** What one connection is doing. */
+interface Connection {
+  readonly options: StartupOptions;
+  proposer: ProposerConnection | undefined;
+  sender: WalSender | undefined;
+}
+
+/** A consumer and the timeline it reads. */
+export interface Consumer extends ConsumerStatus {
+  readonly timeline: string;
+}
+
+/** The port for PostgreSQL's protocol: proposers push WAL, consumers read it. */
+export class WalService {
+  readonly #options: WalServiceOptions;
+  readonly #server: Server;
+  readonly #sessions = new Map<PostgresSession, Connection | undefined>();
+  readonly #sockets = new Set<Socket>();
+  #peerCount = 0;
+
+  private constructor(options: WalServiceOptions) {
+    this.#options = options;
+    this.#server = createServer((socket) => {
+      const session: PostgresSession = new PostgresSession(
+        socket,
+        {
+          startup: (parameters, started) => this.#startup(parameters, started),
+          query: (sql, asked) => this.#query(sql, asked),
+          closed: (closed, reason) => this.#closed(closed, reason),
+        },
+        { messageLengthMax: PROPOSER_MESSAGE_LENGTH_MAX, startupTimeoutMs: STARTUP_TIMEOUT_MS },
+      );
+      this.#sessions.set(session, undefined);
+      this.#sockets.add(socket);
+      socket.once('close', () => this.#sockets.delete(socket));
+    });
+    this.#server.maxConnections = options.connectionsMax;
+  }
+
+  /** Begins to listen. @throws SafekeeperError `listen-failed` */
+  static async listen(options: WalServiceOptions): Promise<WalService> {
+    const service = new WalService(options);
+    service.#server.listen(options.port, options.host);
+    try {
+      await once(service.#server, 'listening');
+    } catch (error) {
+      const reason =
+        (error as NodeJS.ErrnoException).code === 'EADDRINUSE'
+          ? 'the port is taken: stop what uses it, or choose another port'
+          : (error as Error).message;
+      throw new SafekeeperError('listen-failed', `cannot listen on ${options.host}:${options.port}: ${reason}`, {
+        cause: error,
+      });
+    }
+    return service;
+  }
+
+  /** Where it listens. */
+  get address(): { readonly host: string; readonly port: number } {
+    const { address, port } = this.#server.address() as AddressInfo;
+    return { host: address, port };
+  }
+
+  /** Who reads WAL now. */
+  get consumers(): readonly Consumer[] {
+    return [...this.#sessions.values()].flatMap((connection) =>
+      connection?.sender === undefined ? [] : [{ timeline: connection.options.timeline, ...connection.sender.status }],
+    );
+  }
+
+  /** How many proposers are connected. */
+  get proposerCount(): number {
+    return [...this.#sessions.values()].filter((connection) => connection?.proposer !== undefined).length;
+  }
+
+  /** Takes no more connections and ends those there are. */
+  async close(): Promise<void> {
+    const closed = new Promise<void>((resolve) => {
+      this.#server.close(() => resolve());
+    });
+    for (const session of this.#sessions.keys())
+      session.fail(new PostgresServerError('57P01', 'the safekeeper is shutting down'));
+    const timer = setTimeout(() => {
+      for (const socket of this.#sockets) socket.destroy();
+    }, CLOSE_TIMEOUT_MS);
+    await closed;
+    clearTimeout(timer);
+  }
+
+  #startup(parameters: ReadonlyMap<string, string>, session: PostgresSession): Readonly<Record<string, string>> {
+    const options = parseStartupOptions(parameters);
+    this.#sessions.set(session, { options, proposer: undefined, sender: undefined });
+    const timeline = this.#find(options);
+    // Stock clients look at the version before anything else; without a timeline it does not matter which.
+    return {
+      server_version: `${timeline?.identity.pgMajor ?? 18}.0`,
+      server_encoding: 'UTF8',
+      client_encoding: 'UTF8',
+      integer_datetimes: 'on',
+    };
+  }
+
+  #query(sql: string, session: PostgresSession): void {
+    const connection = this.#sessions.get(session);
+    if (connection === undefined) throw new PostgresServerError('08P01', 'a query came before the startup message');
+    const { options } = connection;
+    const { registry, metrics, nowMs } = this.#options;
+    const command = parseCommand(sql);
+    switch (command.type) {
+      case 'identifySystem':
+        identifySystem(session, this.#known(options));
+        return;
+      case 'show':
+        show(session, command.setting, this.#known(options));
+        return;
+      case 'startWalPush':
+        this.#peerCount++;
+        connection.proposer = new ProposerConnection(this.#peerCount, session, registry, options);
+        return;
+      case 'startReplication':
+        connection.sender = new WalSender(
+          this.#known(options),
+          session,
+          { startLsn: command.startLsn, term: options.term, applicationName: options.applicationName, nowMs },
+          metrics,
+        );
+        return;
+      default:
+        unreachable(command);
+    }
+  }
+
+  #closed(session: PostgresSession, reason: Error | undefined): void {
+    const connection = this.#sessions.get(session);
+    this.#sessions.delete(session);
+    connection?.proposer?.closed();
+    connection?.sender?.closed();
+    if (reason === undefined) return;
+    const { tenant, timeline, applicationName } = connection?.options ?? {};
+    this.#options.log.info({ tenant, timeline, applicationName, reason: reason.message }, 'connection ended');
+  }
+
+  #find(options: StartupOptions): Timeline | undefined {
+    try {
+      return this.#options.registry.find(options.tenant, options.timeline);
+    } catch (error) {
+      throw new PostgresServerError('XX001', (error as Error).message);
+    }
+  }
+
+  #known(options: StartupOptions): Timeline {
+    const timeline = this.#find(options);
+    if (timeline === undefined)
+      throw new PostgresServerError(
+        '42704',
+        `timeline ${options.timeline} of tenant ${options.tenant} is not known to this safekeeper: no compute has written to it here`,
+      );
+    return timeline;
+  }
+}
+
+const IDENTIFY_SYSTEM: readonly Column[] = [
+  { name: 'systemid', type: TypeOid.text },
+  { name: 'timeline', type: TypeOid.int8 },
+  { name: 'xlogpos', type: TypeOid.text },
+  { name: 'dbname', type: TypeOid.text },
+];
+
+function identifySystem(session: PostgresSession, timeline: Timeline): void {
+  session.sendResult(
+    IDENTIFY_SYSTEM,
+    [[timeline.identity.systemId, String(PG_TIMELINE), formatLsn(timeline.commitLsn), null]],
+    'IDENTIFY_SYSTEM',
+  );
+}
+
+/** The two settings stock clients ask for. PG 18: streamutil.c, RetrieveWalSegSize() and RetrieveDataDirCreatePerm(). */
+function show(session: PostgresSession, setting: string, timeline: Timeline): void {
+  const settings: Readonly<Record<string, string>> = {
+    wal_segment_size: `${timeline.identity.segmentSize / 1024 / 1024}MB`,
+    data_directory_mode: '0700',
+  };
+  const value = settings[setting];
+  if (value === undefined) throw new PostgresServerError('42704', `a safekeeper has no setting ${setting}`);
+  session.sendResult([{ name: setting, type: TypeOid.text }], [[value]], 'SHOW');
+}

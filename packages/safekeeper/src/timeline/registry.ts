@@ -1,0 +1,217 @@
+import { dirname, join } from 'node:path';
+import { formatLsn, isId, type TenantId, type TimelineId } from '@zenith/base';
+import {
+  createControl,
+  isMember,
+  type AcceptorControl,
+  type Configuration,
+  type NodeId,
+  type TimelineIdentity,
+} from '@zenith/consensus';
+import { isWalSegmentSize } from '@zenith/pg-format';
+import type { Logger } from 'pino';
+import { ControlFile } from '../control-file/control-file.ts';
+import type { Disk } from '../disk/disk.ts';
+import { SafekeeperError } from '../errors.ts';
+import { recoverWal } from '../wal-storage/recovery.ts';
+import { PG_MAJORS } from '../wal-storage/record-end.ts';
+import { Segments } from '../wal-storage/segments.ts';
+import { WalWriter } from '../wal-storage/wal-writer.ts';
+import type { TimelineMetrics } from './metrics.ts';
+import { Timeline } from './timeline.ts';
+
+/** How often control files catch up with the LSNs in memory. Unit: milliseconds. */
+const SAVE_INTERVAL_MS = 10_000;
+
+/** A timeline whose files could not be read. It is known, and refused. */
+export interface UnreadableTimeline {
+  readonly tenant: TenantId;
+  readonly timeline: TimelineId;
+  readonly error: SafekeeperError;
+}
+
+/** What timelines are made of, the same for all. */
+export interface RegistryOptions {
+  readonly node: NodeId;
+  /** The safekeeper's data directory. */
+  readonly dataDirectory: string;
+  readonly disk: Disk;
+  readonly log: Logger;
+  readonly metrics: TimelineMetrics;
+  /** Most timelines; another one is refused. */
+  readonly timelinesMax: number;
+}
+
+/** The timelines of this safekeeper: `tenants/<tenant>/<timeline>/`, each with its control file and its WAL. A directory without a control file is none. */
+export class TimelineRegistry {
+  readonly #options: RegistryOptions;
+  readonly #timelines = new Map<TimelineId, Timeline>();
+  readonly #unreadable = new Map<TimelineId, UnreadableTimeline>();
+  readonly #creating = new Map<TimelineId, Promise<Timeline>>();
+  readonly #saveTimer: NodeJS.Timeout;
+
+  private constructor(options: RegistryOptions) {
+    this.#options = options;
+    this.#saveTimer = setInterval(() => {
+      for (const timeline of this.#timelines.values()) timeline.saveProgress();
+    }, SAVE_INTERVAL_MS);
+    this.#saveTimer.unref();
+  }
+
+  /** Loads all timelines there are. One that is damaged is logged and refused, the rest serves. */
+  static async open(options: RegistryOptions): Promise<TimelineRegistry> {
+    const registry = new TimelineRegistry(options);
+    const { disk, dataDirectory, log } = options;
+    const root = join(dataDirectory, 'tenants');
+    for (const tenant of disk.list(root).filter(isId)) {
+      for (const timeline of disk.list(join(root, tenant)).filter(isId)) {
+        const directory = join(root, tenant, timeline);
+        try {
+          await registry.#load(directory);
+        } catch (error) {
+          const message = `timeline ${timeline} cannot be read: ${(error as Error).message}`;
+          log.error({ tenant, timeline, err: error }, 'timeline cannot be read');
+          const unreadable = new SafekeeperError('timeline-broken', message, { cause: error });
+          registry.#unreadable.set(timeline as TimelineId, {
+            tenant: tenant as TenantId,
+            timeline: timeline as TimelineId,
+            error: unreadable,
+          });
+        }
+      }
+    }
+    return registry;
+  }
+
+  /** All timelines that can be read. */
+  get timelines(): readonly Timeline[] {
+    return [...this.#timelines.values()];
+  }
+
+  /** Those that cannot. */
+  get unreadable(): readonly UnreadableTimeline[] {
+    return [...this.#unreadable.values()];
+  }
+
+  /** A timeline, undefined when it is not known here. @throws SafekeeperError `timeline-broken` when its files are damaged */
+  find(tenant: TenantId, timeline: TimelineId): Timeline | undefined {
+    const unreadable = this.#unreadable.get(timeline);
+    if (unreadable !== undefined && unreadable.tenant === tenant) throw unreadable.error;
+    const found = this.#timelines.get(timeline);
+    return found?.identity.tenant === tenant ? found : undefined;
+  }
+
+  /**
+   * The timeline a proposer greets for, made when it is not known. Identity and configuration of one that exists are judged by its acceptor.
+   * @throws SafekeeperError `timeline-refused`, `timeline-broken`
+   */
+  async findOrCreate(identity: TimelineIdentity, configuration: Configuration): Promise<Timeline> {
+    const found = this.find(identity.tenant, identity.timeline);
+    if (found !== undefined) return found;
+    const creating = this.#creating.get(identity.timeline);
+    if (creating !== undefined) {
+      // Somebody else's greeting makes it, which is judged again like one for a timeline that exists.
+      const made = await creating;
+      if (made.identity.tenant !== identity.tenant) throw refusal(identity, 'it belongs to another tenant');
+      return made;
+    }
+    this.#check(identity, configuration);
+    const created = this.#create(identity, createControl(this.#options.node, identity, configuration)).finally(() =>
+      this.#creating.delete(identity.timeline),
+    );
+    this.#creating.set(identity.timeline, created);
+    return created;
+  }
+
+  /** Makes everything durable and closes all files. */
+  async close(): Promise<void> {
+    clearInterval(this.#saveTimer);
+    await Promise.allSettled(this.#creating.values());
+    const failures: unknown[] = [];
+    for (const timeline of this.#timelines.values()) {
+      await timeline.close().catch((error: unknown) => failures.push(error));
+    }
+    if (failures.length > 0) throw failures[0];
+  }
+
+  #check(identity: TimelineIdentity, configuration: Configuration): void {
+    const { node, timelinesMax } = this.#options;
+    if (!isMember(configuration, node))
+      throw refusal(identity, `safekeeper ${node} is not a member of the configuration`);
+    if (!PG_MAJORS.some((major) => major === identity.pgMajor))
+      throw refusal(
+        identity,
+        `PostgreSQL ${identity.pgMajor} is not supported: expected one of ${PG_MAJORS.join(', ')}`,
+      );
+    if (!isWalSegmentSize(identity.segmentSize))
+      throw refusal(identity, `${identity.segmentSize} is not the size of a WAL segment`);
+    if (identity.timelineStartLsn === 0 || identity.timelineStartLsn % 8 !== 0)
+      throw refusal(identity, `${formatLsn(identity.timelineStartLsn)} is not a record boundary`);
+    if (this.#timelines.has(identity.timeline)) throw refusal(identity, 'it belongs to another tenant');
+    if (this.#timelines.size + this.#creating.size >= timelinesMax)
+      throw refusal(identity, `this safekeeper has ${timelinesMax} timelines already (timelinesMax)`);
+  }
+
+  /** Everything is made in a temporary directory, whose rename is the moment the timeline exists. */
+  async #create(identity: TimelineIdentity, control: AcceptorControl): Promise<Timeline> {
+    const { disk, dataDirectory, log } = this.#options;
+    const tenantDirectory = join(dataDirectory, 'tenants', identity.tenant);
+    const directory = join(tenantDirectory, identity.timeline);
+    const temporary = `${directory}.tmp`;
+    try {
+      disk.remove(temporary);
+      disk.makeDirectory(temporary);
+      const writer = new WalWriter(new Segments(disk, temporary, identity.segmentSize), identity.timelineStartLsn);
+      await writer.prepareFirst();
+      await writer.close();
+      await new ControlFile(disk, temporary).save(control);
+      // What a crash left here before had no control file: no timeline.
+      if (disk.exists(directory)) disk.remove(directory);
+      disk.rename(temporary, directory);
+      await disk.syncDirectory(tenantDirectory);
+      await disk.syncDirectory(dirname(tenantDirectory));
+      await disk.syncDirectory(dataDirectory);
+    } catch (error) {
+      throw new SafekeeperError(
+        'timeline-refused',
+        `timeline ${identity.timeline} cannot be created: ${(error as Error).message}`,
+        { cause: error },
+      );
+    }
+    const timeline = await this.#load(directory);
+    log.info(
+      {
+        tenant: identity.tenant,
+        timeline: identity.timeline,
+        lsn: formatLsn(identity.timelineStartLsn),
+        pgMajor: identity.pgMajor,
+      },
+      'timeline created',
+    );
+    if (timeline === undefined) throw refusal(identity, 'its control file is gone');
+    return timeline;
+  }
+
+  /** @returns undefined when the directory holds no timeline */
+  async #load(directory: string): Promise<Timeline | undefined> {
+    const { disk, node, metrics } = this.#options;
+    const controlFile = new ControlFile(disk, directory);
+    const control = controlFile.load();
+    if (control === undefined) return undefined;
+    const { identity } = control;
+    const segments = new Segments(disk, directory, identity.segmentSize);
+    const flushLsn = await recoverWal(segments, control);
+    const log = this.#options.log.child({ tenant: identity.tenant, timeline: identity.timeline });
+    log.info(
+      { flushLsn: formatLsn(flushLsn), commitLsn: formatLsn(control.commitLsn), term: control.term },
+      'timeline loaded',
+    );
+    const timeline = new Timeline({ node, control, flushLsn, segments, controlFile, log, metrics });
+    this.#timelines.set(identity.timeline, timeline);
+    return timeline;
+  }
+}
+
+function refusal(identity: TimelineIdentity, reason: string): SafekeeperError {
+  return new SafekeeperError('timeline-refused', `timeline ${identity.timeline} cannot be created: ${reason}`);
+}

@@ -1,0 +1,407 @@
+import { assert, AssertionError, CorruptionError, formatLsn, unreachable, type Lsn } from '@zenith/base';
+import {
+  appendVerdict,
+  startAcceptor,
+  stepAcceptor,
+  type AcceptorControl,
+  type AcceptorEffect,
+  type AcceptorInput,
+  type AcceptorState,
+  type AppendRequest,
+  type Elected,
+  type Greeting,
+  type NodeId,
+  type PeerId,
+  type Term,
+  type TimelineIdentity,
+  type VoteRequest,
+} from '@zenith/consensus';
+import type { Logger } from 'pino';
+import type { ControlFile } from '../control-file/control-file.ts';
+import { SafekeeperError } from '../errors.ts';
+import { RecordEnd } from '../wal-storage/record-end.ts';
+import type { Segments } from '../wal-storage/segments.ts';
+import { WalReader } from '../wal-storage/wal-reader.ts';
+import { WalWriter } from '../wal-storage/wal-writer.ts';
+import type { TimelineMetrics } from './metrics.ts';
+import type { ProposerPeer } from './peer.ts';
+
+/** The commit LSN in the control file may lag by this much, which is what a start has to decode again. Unit: bytes. */
+const COMMIT_LAG_MAX = 16 * 1024 * 1024;
+
+/** What a timeline is made of. */
+export interface TimelineParts {
+  readonly node: NodeId;
+  readonly control: AcceptorControl;
+  /** Record-aligned end of the WAL on disk; nothing follows it. */
+  readonly flushLsn: Lsn;
+  readonly segments: Segments;
+  readonly controlFile: ControlFile;
+  readonly log: Logger;
+  readonly metrics: TimelineMetrics;
+}
+
+/**
+ * One timeline: the shell around the acceptor. Inputs are taken one at a time and their effects carried out in order; while an effect waits for the disk, the proposers' connections are paused, so
+ * that nothing piles up here. WAL alone flows on: its writes are synchronous, and one sync at a time makes durable whatever arrived before it (group commit).
+ *
+ * A failed write or sync breaks the timeline: nobody knows any more what is on disk, so nothing is acknowledged until a restart has read it again. WAL that is committed is still served.
+ */
+export class Timeline {
+  /** Where its WAL lies, for readers. */
+  readonly segments: Segments;
+  readonly #controlFile: ControlFile;
+  readonly #log: Logger;
+  readonly #metrics: TimelineMetrics;
+  readonly #writer: WalWriter;
+  readonly #recordEnd: RecordEnd;
+  readonly #peers = new Map<PeerId, ProposerPeer>();
+  readonly #advanceListeners = new Set<() => void>();
+  #state: AcceptorState;
+  /** An effect waits for the disk. Only flushes, greetings and disconnections come in meanwhile, and wait here: bounded by the number of connections. */
+  #busy = false;
+  #waiting: AcceptorInput[] = [];
+  #flushing: Promise<void> | undefined;
+  #flushScheduled = false;
+  /** Raised when the WAL is cut: a flush that began before says nothing any more. */
+  #epoch = 0;
+  #savedControl: AcceptorControl;
+  #saving: Promise<void> | undefined;
+  #broken: SafekeeperError | undefined;
+  #closing = false;
+
+  constructor(parts: TimelineParts) {
+    const { control, flushLsn } = parts;
+    this.segments = parts.segments;
+    this.#controlFile = parts.controlFile;
+    this.#log = parts.log;
+    this.#metrics = parts.metrics;
+    this.#writer = new WalWriter(parts.segments, flushLsn);
+    this.#recordEnd = new RecordEnd(control.identity, flushLsn);
+    this.#savedControl = control;
+    this.#state = startAcceptor(parts.node, { ...control, pendingTruncationLsn: null }, flushLsn);
+  }
+
+  /** What it is a WAL of. */
+  get identity(): TimelineIdentity {
+    return this.#state.control.identity;
+  }
+
+  /** The acceptor's state, for status. All that it says is durable, but for LSNs of the control file. */
+  get state(): AcceptorState {
+    return this.#state;
+  }
+
+  get term(): Term {
+    return this.#state.control.term;
+  }
+
+  get commitLsn(): Lsn {
+    return this.#state.control.commitLsn;
+  }
+
+  get flushLsn(): Lsn {
+    return this.#state.flushLsn;
+  }
+
+  /** Why nothing more is accepted, undefined while all is well. */
+  get broken(): SafekeeperError | undefined {
+    return this.#broken;
+  }
+
+  /** A reader of its WAL, to be closed by the caller. */
+  openReader(): WalReader {
+    return new WalReader(this.segments);
+  }
+
+  /** Calls `listener` whenever the commit LSN, the flush LSN or the term changed, or the timeline broke. Returns what takes it back. */
+  onAdvance(listener: () => void): () => void {
+    this.#advanceListeners.add(listener);
+    return () => this.#advanceListeners.delete(listener);
+  }
+
+  /** A proposer greets. Its peer is paused, and is resumed when the greeting was answered. */
+  attach(peer: ProposerPeer, greeting: Greeting): void {
+    if (this.#broken !== undefined || this.#closing) {
+      peer.reject(this.#broken?.message ?? 'the safekeeper is shutting down');
+      return;
+    }
+    this.#peers.set(peer.id, peer);
+    this.#dispatch({ type: 'message', from: peer.id, message: greeting });
+    if (!this.#busy) peer.resume();
+  }
+
+  /** Its connection is gone. */
+  detach(peer: PeerId): void {
+    if (this.#peers.delete(peer)) this.#dispatch({ type: 'disconnected', peer });
+  }
+
+  /** A message of an attached peer that is not paused. */
+  receive(from: PeerId, message: Greeting | VoteRequest | Elected): void {
+    assert(!this.#busy, 'a paused peer hands over nothing');
+    this.#dispatch({ type: 'message', from, message });
+  }
+
+  /** WAL from an attached peer that is not paused. @param wal the bytes `[beginLsn, endLsn)`, only borrowed */
+  append(from: PeerId, message: AppendRequest, wal: Uint8Array): void {
+    assert(!this.#busy, 'a paused peer hands over nothing');
+    assert(wal.length === message.endLsn - message.beginLsn, 'an append brings its WAL');
+    if (this.#broken !== undefined) return;
+    let recordLsn = this.#state.recordLsn;
+    if (wal.length > 0 && appendVerdict(this.#state, from, message) === 'accept') {
+      // Decoded before it is written, so that WAL that is not valid never reaches the disk.
+      try {
+        recordLsn = this.#recordEnd.push(wal);
+      } catch (error) {
+        if (!(error instanceof CorruptionError)) throw error;
+        this.#log.error(
+          { lsn: formatLsn(message.beginLsn), term: message.term, err: error },
+          'a proposer sent WAL that is not valid',
+        );
+        this.#peers.get(from)?.reject(error.message);
+        return;
+      }
+    }
+    this.#dispatch({ type: 'append', from, message, recordLsn }, wal);
+  }
+
+  /** A consumer has everything below in durable layers. */
+  progress(remoteConsistentLsn: Lsn): void {
+    if (remoteConsistentLsn <= this.#state.control.remoteConsistentLsn) return;
+    // While the timeline is busy the next status update will say it again.
+    if (!this.#busy)
+      this.#dispatch({
+        type: 'progress',
+        remoteConsistentLsn: Math.min(remoteConsistentLsn, this.commitLsn) as Lsn,
+        backupLsn: this.#state.control.backupLsn,
+      });
+  }
+
+  /** Writes the control file when its LSNs lag; for a timer. */
+  saveProgress(): void {
+    if (this.#savedControl !== this.#state.control) this.#saveControl();
+  }
+
+  /** Makes everything durable and closes the files. Peers are cut off. */
+  async close(): Promise<void> {
+    this.#closing = true;
+    for (const peer of this.#peers.values()) peer.reject('the safekeeper is shutting down');
+    this.#peers.clear();
+    while (this.#busy || this.#flushScheduled || this.#flushing !== undefined)
+      await (this.#flushing ?? new Promise((resolve) => setImmediate(resolve)));
+    await this.#saving?.catch(() => undefined);
+    if (this.#broken === undefined && this.#savedControl !== this.#state.control)
+      await this.#controlFile.save(this.#state.control);
+    await this.#writer.close();
+  }
+
+  #dispatch(input: AcceptorInput, wal?: Uint8Array): void {
+    if (this.#broken !== undefined) return;
+    if (this.#busy) {
+      this.#waiting.push(input);
+      return;
+    }
+    try {
+      const { state, effects } = stepAcceptor(this.#state, input);
+      this.#carryOut(input, state, effects, 0, wal);
+    } catch (error) {
+      this.#break(error as Error);
+    }
+  }
+
+  /** Carries out `effects` from `index` on; then `next` is the state. */
+  #carryOut(
+    input: AcceptorInput,
+    next: AcceptorState,
+    effects: readonly AcceptorEffect[],
+    index: number,
+    wal?: Uint8Array,
+  ): void {
+    for (let i = index; i < effects.length; i++) {
+      const pending = this.#apply(effects[i] as AcceptorEffect, wal);
+      if (pending === undefined) continue;
+      this.#suspend();
+      pending.then(
+        () => {
+          try {
+            this.#carryOut(input, next, effects, i + 1);
+          } catch (error) {
+            this.#break(error as Error);
+          }
+        },
+        (error: unknown) => this.#break(error as Error),
+      );
+      return;
+    }
+    this.#settle(input, next);
+  }
+
+  #settle(input: AcceptorInput, next: AcceptorState): void {
+    const before = this.#state;
+    this.#state = next;
+    assert(this.#writer.writeLsn === next.writeLsn, 'the WAL on disk ends where the state says');
+    if (input.type === 'message' && input.message.type === 'elected' && next.leader === input.from) {
+      // Whatever the decoder saw before, the leader's WAL goes on from a record boundary.
+      assert(next.recordLsn === next.writeLsn, 'streaming begins at a record boundary');
+      this.#recordEnd.restart(next.writeLsn);
+      this.#log.info({ term: next.control.term, lsn: formatLsn(next.writeLsn) }, 'a proposer leads');
+    }
+    if (
+      before.control.commitLsn !== next.control.commitLsn ||
+      before.flushLsn !== next.flushLsn ||
+      before.control.term !== next.control.term
+    )
+      this.#notify();
+    if (next.control.commitLsn - this.#savedControl.commitLsn >= COMMIT_LAG_MAX) this.#saveControl();
+    this.#resume();
+  }
+
+  #apply(effect: AcceptorEffect, wal: Uint8Array | undefined): Promise<void> | undefined {
+    switch (effect.type) {
+      case 'persistControl':
+        return this.#controlFile.save(effect.control).then(() => {
+          this.#savedControl = effect.control;
+        });
+      case 'truncateWal':
+        this.#log.info({ lsn: formatLsn(effect.lsn), from: formatLsn(this.#writer.writeLsn) }, 'WAL cut back');
+        return this.#truncate(effect.lsn);
+      case 'writeWal':
+        assert(wal !== undefined && effect.beginLsn === this.#writer.writeLsn, 'WAL is appended at its end');
+        this.#writer.append(wal);
+        this.#metrics.receivedBytes.inc(wal.length);
+        return undefined;
+      case 'syncWal':
+        return this.#syncNow();
+      case 'requestFlush':
+        this.#scheduleFlush();
+        return undefined;
+      case 'send':
+        this.#peers.get(effect.to)?.send(effect.message);
+        return undefined;
+      case 'commitAdvanced':
+        return undefined; // consumers are told in #settle, when the state says so too
+      case 'reject':
+        // Other refusals are logged where the connection ends.
+        if (effect.code === 'committed-wal')
+          this.#log.error({ reason: effect.reason }, 'a proposer would drop committed WAL');
+        this.#peers.get(effect.to)?.reject(effect.reason);
+        return undefined;
+      default:
+        return unreachable(effect);
+    }
+  }
+
+  /** Begins a sync after this turn of the event loop, so that everything that has arrived shares it. */
+  #scheduleFlush(): void {
+    if (this.#flushScheduled || this.#flushing !== undefined) return;
+    this.#flushScheduled = true;
+    setImmediate(() => {
+      this.#flushScheduled = false;
+      // While an effect is carried out, which may cut the WAL, no sync begins; #resume asks again.
+      if (!this.#busy && this.#flushing === undefined && this.#broken === undefined) this.#flushing = this.#flush();
+    });
+  }
+
+  async #flush(): Promise<void> {
+    const epoch = this.#epoch;
+    const syncedLsn = this.#writer.writeLsn;
+    const flushLsn = this.#recordEnd.lsn;
+    try {
+      await this.#timedSync();
+    } catch (error) {
+      this.#break(error as Error);
+      return;
+    } finally {
+      this.#flushing = undefined;
+    }
+    if (epoch !== this.#epoch) return;
+    this.#dispatch({ type: 'flushed', syncedLsn, flushLsn });
+    if (this.#writer.writeLsn > syncedLsn) this.#scheduleFlush();
+  }
+
+  async #timedSync(): Promise<void> {
+    const end = this.#metrics.syncSeconds.startTimer();
+    await this.#writer.sync();
+    end();
+  }
+
+  async #truncate(lsn: Lsn): Promise<void> {
+    this.#epoch++;
+    await this.#flushing;
+    this.#waiting = this.#waiting.filter(({ type }) => type !== 'flushed');
+    await this.#writer.truncate(lsn);
+  }
+
+  async #syncNow(): Promise<void> {
+    await this.#flushing;
+    await this.#timedSync();
+  }
+
+  /** Saves a state that is settled: effects that persist come later in the control file's own order, and say at least as much. */
+  #saveControl(): void {
+    if (this.#busy || this.#saving !== undefined || this.#broken !== undefined || this.#closing) return;
+    const { control } = this.#state;
+    this.#saving = this.#controlFile.save(control).then(
+      () => {
+        this.#savedControl = control;
+        this.#saving = undefined;
+      },
+      (error: unknown) => {
+        this.#saving = undefined;
+        this.#break(error as Error);
+      },
+    );
+  }
+
+  #suspend(): void {
+    if (this.#busy) return;
+    this.#busy = true;
+    for (const peer of this.#peers.values()) peer.pause();
+  }
+
+  #resume(): void {
+    if (!this.#busy) return;
+    this.#busy = false;
+    for (let input = this.#waiting.shift(); input !== undefined; input = this.#waiting.shift()) {
+      this.#dispatch(input);
+      if (this.#isBusy()) return; // the rest waits for that one's end
+    }
+    if (this.#writer.writeLsn > this.#state.syncedLsn) this.#scheduleFlush();
+    for (const peer of this.#peers.values()) {
+      if (this.#isBusy()) return; // a message of an earlier one suspended again, and paused all
+      peer.resume();
+    }
+  }
+
+  /** Read through a method, since it changes within the calls that {@link #resume} makes. */
+  #isBusy(): boolean {
+    return this.#busy;
+  }
+
+  #notify(): void {
+    for (const listener of this.#advanceListeners) listener();
+  }
+
+  /** Ends the acceptor: logged once, everybody cut off. A broken invariant ends the process. */
+  #break(error: Error): void {
+    if (error instanceof AssertionError) {
+      // Thrown outside of every handler that might catch it: the process must die.
+      setImmediate(() => {
+        throw error;
+      });
+    }
+    if (this.#broken !== undefined) return;
+    const { timeline } = this.identity;
+    this.#broken = new SafekeeperError(
+      'timeline-broken',
+      `timeline ${timeline} takes no more WAL on this safekeeper until it is restarted: ${error.message}`,
+      { cause: error },
+    );
+    this.#busy = false;
+    this.#waiting = [];
+    this.#log.error({ err: error }, 'timeline broken');
+    for (const peer of this.#peers.values()) peer.reject(this.#broken.message);
+    this.#peers.clear();
+    this.#notify();
+  }
+}

@@ -1,0 +1,4 @@
+export { freePort } from './free-port.ts';
+export { chownTree, unprivilegedUser, type OsUser } from './os-user.ts';
+export { StockPostgres, stockInstallation, type StockPostgresOptions } from './stock-postgres.ts';
+export { temporaryDirectory } from './temporary-directory.ts';

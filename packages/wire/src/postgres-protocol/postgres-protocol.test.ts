@@ -1,0 +1,236 @@
+import { once } from 'node:events';
+import { connect, createServer, type AddressInfo, type Server } from 'node:net';
+import { lsn } from '@zenith/base';
+import { afterEach, describe, expect, test } from 'vitest';
+import { PostgresClient } from './client.ts';
+import type { CopyBothStream } from './copy-both.ts';
+import { PostgresServerError } from './errors.ts';
+import { MessageFramer } from './message-framer.ts';
+import { encodeMessage } from './messages.ts';
+import {
+  decodeStatusUpdate,
+  decodeWalSenderMessage,
+  encodeKeepalive,
+  encodeStatusUpdate,
+  encodeXLogDataHeader,
+  walSenderMessage,
+} from './replication.ts';
+import { PostgresSession, TypeOid, type PostgresSessionHandlers } from './server.ts';
+
+const servers: Server[] = [];
+afterEach(() => {
+  for (const server of servers.splice(0)) server.close();
+});
+
+async function serve(handlers: PostgresSessionHandlers): Promise<number> {
+  const server = createServer(
+    (socket) => new PostgresSession(socket, handlers, { messageLengthMax: 1 << 20, startupTimeoutMs: 5_000 }),
+  );
+  servers.push(server);
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+  return (server.address() as AddressInfo).port;
+}
+
+function client(port: number, parameters: Record<string, string> = { user: 'u' }): Promise<PostgresClient> {
+  return PostgresClient.connect({ host: '127.0.0.1', port, parameters, timeoutMs: 5_000 });
+}
+
+const silent = { startup: () => ({}), query: () => undefined, closed: () => undefined };
+
+describe('a framer', () => {
+  const messages = [0, 1, 5, 100, 70_000].map((length, i) => encodeMessage(65 + i, Buffer.alloc(length, i)));
+  const stream = Buffer.concat(messages);
+
+  test.each([1, 2, 3, 7, 64, 1000, 65_536, stream.length])(
+    'gives the same messages whatever the chunks are (%i bytes)',
+    (size) => {
+      const seen: Buffer[] = [];
+      const framer = new MessageFramer(1 << 20, (type, bytes, view, offset, length) => {
+        expect(view.getUint8(offset - 5)).toBe(type);
+        seen.push(encodeMessage(type, bytes.slice(offset, offset + length)));
+      });
+      for (let at = 0; at < stream.length; at += size) framer.push(Buffer.from(stream.subarray(at, at + size)));
+      expect(Buffer.concat(seen).equals(stream)).toBe(true);
+      expect(framer.bufferedBytes).toBe(0);
+    },
+  );
+
+  test('refuses an announced length beyond the bound before the bytes come', () => {
+    const framer = new MessageFramer(100, () => undefined);
+    expect(() => framer.push(encodeMessage(65, Buffer.alloc(101)).subarray(0, 5))).toThrow(/at most 100/);
+    expect(() => new MessageFramer(100, () => undefined).push(Buffer.of(65, 0, 0, 0, 3))).toThrow(/announced/);
+  });
+
+  test('hands over nothing while paused, and the rest in order after resuming', () => {
+    const seen: number[] = [];
+    const framer = new MessageFramer(1 << 20, (type) => {
+      seen.push(type);
+      if (type === 66) framer.pause();
+    });
+    framer.push(Buffer.from(stream));
+    expect(seen).toEqual([65, 66]);
+    framer.resume();
+    expect(seen).toEqual([65, 66, 67, 68, 69]);
+  });
+});
+
+describe('client and server', () => {
+  test('exchange startup parameters, results with NULLs, and errors that leave the session usable', async () => {
+    const started: string[][] = [];
+    const port = await serve({
+      ...silent,
+      startup: (parameters) => {
+        started.push(...parameters);
+        return { server_version: '18.4' };
+      },
+      query: (sql, session) => {
+        if (sql === 'bad') throw new PostgresServerError('42601', 'no such command');
+        session.sendResult(
+          [
+            { name: 'a', type: TypeOid.text },
+            { name: 'b', type: TypeOid.int4 },
+          ],
+          [
+            ['ä', null],
+            ['', '7'],
+          ],
+          'SELECT 2',
+        );
+      },
+    });
+    const connection = await client(port, { user: 'me', replication: 'true' });
+    expect(started).toEqual([
+      ['user', 'me'],
+      ['replication', 'true'],
+    ]);
+    await expect(connection.query('bad')).rejects.toMatchObject({ sqlState: '42601', message: 'no such command' });
+    expect(await connection.query('good')).toEqual({
+      columns: ['a', 'b'],
+      rows: [
+        ['ä', null],
+        ['', '7'],
+      ],
+    });
+    connection.close();
+    expect(await connection.closed).toBeUndefined();
+  });
+
+  test('a server that refuses at startup says why', async () => {
+    const port = await serve({
+      ...silent,
+      startup: () => {
+        throw new PostgresServerError('3D000', 'unknown timeline');
+      },
+    });
+    await expect(client(port)).rejects.toMatchObject({ sqlState: '3D000', message: 'unknown timeline' });
+  });
+
+  test('copy both ways, and flow control stops the sender', async () => {
+    const received: number[] = [];
+    const port = await serve({
+      ...silent,
+      query: (_sql, session) => {
+        const stream: CopyBothStream = session.startCopyBoth((bytes, _view, offset, length) => {
+          stream.send(Buffer.from(bytes.subarray(offset, offset + length)), Buffer.from('!'));
+        });
+      },
+    });
+    const connection = await client(port);
+    let done: () => void = () => undefined;
+    const allHere = new Promise<void>((resolve) => {
+      done = resolve;
+    });
+    const stream = await connection.copyBoth('go', (_bytes, view, offset, length) => {
+      expect(view.getUint8(offset + length - 1)).toBe(33);
+      received.push(length);
+      if (received.length === 3) done();
+    });
+    stream.pause();
+    for (const size of [1, 2_000, 300_000]) stream.send(Buffer.alloc(size));
+    await new Promise((resolve) => setImmediate(resolve));
+    expect(received).toEqual([]);
+    stream.resume();
+    await allHere;
+    expect(received).toEqual([2, 2_001, 300_001]);
+    connection.close();
+    await connection.closed;
+  });
+
+  test('data that comes together with the answer reaches the handler when the caller has the stream', async () => {
+    const port = await serve({
+      ...silent,
+      query: (_sql, session) => {
+        const stream = session.startCopyBoth(() => undefined);
+        for (let i = 0; i < 10; i++) stream.send(Buffer.of(i));
+      },
+    });
+    const connection = await client(port);
+    const seen: number[] = [];
+    let done: () => void = () => undefined;
+    const all = new Promise<void>((resolve) => {
+      done = resolve;
+    });
+    let stream: CopyBothStream | undefined;
+    const copy = connection.copyBoth('go', (bytes, _view, offset) => {
+      expect(stream).toBeDefined();
+      seen.push(bytes[offset] ?? -1);
+      if (seen.length === 10) done();
+    });
+    stream = await copy;
+    await all;
+    expect(seen).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+    connection.close();
+    expect(await connection.closed).toBeUndefined();
+  });
+
+  test('garbage closes that connection with a reason and nobody else is harmed', async () => {
+    const reasons: (Error | undefined)[] = [];
+    let seen: () => void = () => undefined;
+    const closed = new Promise<void>((resolve) => {
+      seen = resolve;
+    });
+    const port = await serve({
+      ...silent,
+      query: (_sql, session) => session.sendResult([], [], 'OK'),
+      closed: (_session, reason) => {
+        reasons.push(reason);
+        seen();
+      },
+    });
+    const good = await client(port);
+    const bad = connect(port, '127.0.0.1');
+    bad.on('error', () => undefined);
+    bad.write(Buffer.from('GET / HTTP/1.1\r\n\r\n'));
+    bad.resume();
+    await closed;
+    expect(String(reasons[0])).toMatch(/announced/);
+    await good.query('still there');
+    good.close();
+    await good.closed;
+  });
+});
+
+test('replication messages decode to what was encoded', () => {
+  const scratch = walSenderMessage();
+  const header = encodeXLogDataHeader(lsn(0x1_6000_0000), lsn(0x1_7000_0000), Date.now());
+  const data = Buffer.concat([header, Buffer.from('wal')]);
+  decodeWalSenderMessage(new DataView(data.buffer, data.byteOffset, data.length), 0, data.length, scratch);
+  expect(scratch).toMatchObject({
+    kind: 'xlog-data',
+    startLsn: 0x1_6000_0000,
+    serverLsn: 0x1_7000_0000,
+    walOffset: 25,
+    walLength: 3,
+  });
+  const keepalive = encodeKeepalive(lsn(77), true, Date.now());
+  decodeWalSenderMessage(new DataView(keepalive.buffer), 0, keepalive.length, scratch);
+  expect(scratch).toMatchObject({ kind: 'keepalive', serverLsn: 77, replyRequested: true });
+  const status = { written: lsn(3), flushed: lsn(2), applied: lsn(0x2_0000_0001) };
+  const update = encodeStatusUpdate(status, false, Date.now());
+  expect(decodeStatusUpdate(new DataView(update.buffer), 0, update.length)).toEqual({
+    ...status,
+    replyRequested: false,
+  });
+  expect(() => decodeStatusUpdate(new DataView(update.buffer), 0, 10)).toThrow(/standby/);
+});

@@ -1,0 +1,256 @@
+import type { Socket } from 'node:net';
+import { CopyBothStream, type CopyDataHandler } from './copy-both.ts';
+import { PostgresProtocolError, PostgresServerError } from './errors.ts';
+import { MessageFramer } from './message-framer.ts';
+import {
+  CANCEL_REQUEST,
+  GSSENC_REQUEST,
+  MessageType,
+  PROTOCOL_VERSION_3,
+  SSL_REQUEST,
+  cString,
+  decodeStrings,
+  encodeError,
+  encodeMessage,
+} from './messages.ts';
+
+/** Bound on a startup message, as PostgreSQL's MAX_STARTUP_PACKET_LENGTH. Unit: bytes. */
+const STARTUP_LENGTH_MAX = 10_000;
+
+/** Type oids a row description names. PG: pg_type.dat. */
+export const TypeOid = { text: 25, int4: 23, int8: 20 } as const;
+
+/** One column of a result. */
+export interface Column {
+  readonly name: string;
+  readonly type: (typeof TypeOid)[keyof typeof TypeOid];
+}
+
+/** What a service does with a connection that speaks PostgreSQL's protocol. A PostgresServerError thrown by either becomes an ErrorResponse. */
+export interface PostgresSessionHandlers {
+  /** The startup message came. Throwing ends the connection with a FATAL error. May return parameters to report (server_version …). */
+  startup(parameters: ReadonlyMap<string, string>, session: PostgresSession): Readonly<Record<string, string>>;
+  /** One simple query. Answers through `session`; when it settles outside of CopyBoth mode, ReadyForQuery follows. */
+  query(sql: string, session: PostgresSession): Promise<void> | void;
+  /** The connection is gone; with the reason when it did not end in order. Called exactly once. */
+  closed(session: PostgresSession, reason: Error | undefined): void;
+}
+
+/** Bounds of a session. */
+export interface PostgresSessionOptions {
+  /** Longest message accepted. Unit: bytes. */
+  readonly messageLengthMax: number;
+  /** How long a client may take for its startup message. Unit: ms. */
+  readonly startupTimeoutMs: number;
+}
+
+/** The server's side of one connection in PostgreSQL's protocol version 3: startup without authentication, simple queries one at a time, CopyBoth. */
+export class PostgresSession {
+  readonly #socket: Socket;
+  readonly #handlers: PostgresSessionHandlers;
+  readonly #framer: MessageFramer;
+  #startupBytes: Buffer | undefined = Buffer.alloc(0);
+  #copyHandler: CopyDataHandler | undefined;
+  #copyEnded: (() => void) | undefined;
+  #copying = false;
+  #busy = false;
+  #failure: Error | undefined;
+
+  /** Takes over `socket`, which was just accepted. */
+  constructor(socket: Socket, handlers: PostgresSessionHandlers, options: PostgresSessionOptions) {
+    this.#socket = socket;
+    this.#handlers = handlers;
+    this.#framer = new MessageFramer(options.messageLengthMax, (type, bytes, view, offset, length) =>
+      this.#receive(type, bytes, view, offset, length),
+    );
+    socket.setNoDelay(true);
+    const timer = setTimeout(
+      () => this.fail(new PostgresProtocolError('connection-timeout', 'no startup message came in time')),
+      options.startupTimeoutMs,
+    );
+    socket.on('data', (chunk: Buffer) => {
+      try {
+        if (this.#startupBytes === undefined) this.#framer.push(chunk);
+        else this.#receiveStartup(chunk);
+      } catch (error) {
+        this.fail(error as Error);
+      }
+      if (this.#startupBytes === undefined) clearTimeout(timer);
+    });
+    socket.on('error', (error) => {
+      this.#failure ??= error;
+    });
+    socket.on('close', () => {
+      clearTimeout(timer);
+      handlers.closed(this, this.#failure);
+    });
+  }
+
+  /** The peer's address, for logs. */
+  get peer(): string {
+    return `${this.#socket.remoteAddress ?? '?'}:${this.#socket.remotePort ?? '?'}`;
+  }
+
+  /** Sends a whole result: its row description, its rows and the command tag. */
+  sendResult(columns: readonly Column[], rows: readonly (readonly (string | null)[])[], tag: string): void {
+    const parts: Buffer[] = [
+      encodeMessage(MessageType.rowDescription, int16(columns.length), ...columns.map(encodeColumn)),
+    ];
+    for (const row of rows) parts.push(encodeMessage(MessageType.dataRow, int16(row.length), ...row.map(encodeValue)));
+    parts.push(encodeMessage(MessageType.commandComplete, cString(tag)));
+    this.#socket.write(Buffer.concat(parts));
+  }
+
+  /**
+   * Enters CopyBoth mode; `handler` gets every CopyData of the client until {@link endCopy} or the connection's end. `ended` is called when the client ends the
+   * copy, whereupon nothing more may be sent to the stream.
+   */
+  startCopyBoth(handler: CopyDataHandler, ended?: () => void): CopyBothStream {
+    this.#copyHandler = handler;
+    this.#copyEnded = ended;
+    this.#copying = true;
+    this.#socket.write(encodeMessage(MessageType.copyBothResponse, Buffer.of(0), int16(0)));
+    return new CopyBothStream(this.#socket, this.#framer);
+  }
+
+  /** Leaves CopyBoth mode in order: CopyDone, the command tag, ready for the next query. */
+  endCopy(tag: string): void {
+    this.#copyHandler = undefined;
+    this.#copyEnded = undefined;
+    this.#copying = false;
+    this.#socket.write(
+      Buffer.concat([
+        encodeMessage(MessageType.copyDone),
+        encodeMessage(MessageType.commandComplete, cString(tag)),
+        readyForQuery(),
+      ]),
+    );
+  }
+
+  /** Ends the connection with a FATAL ErrorResponse that says why; `closed` gets the same reason. */
+  fail(error: Error): void {
+    this.#failure ??= error;
+    if (this.#socket.writable)
+      this.#socket.end(
+        encodeError('FATAL', error instanceof PostgresServerError ? error.sqlState : '08P01', error.message),
+      );
+    this.#socket.destroySoon();
+  }
+
+  /** Ends the connection in order. */
+  close(): void {
+    this.#socket.end();
+    this.#socket.destroySoon();
+  }
+
+  #receiveStartup(chunk: Buffer): void {
+    let bytes = Buffer.concat([this.#startupBytes ?? Buffer.alloc(0), chunk]);
+    while (bytes.length >= 8) {
+      const length = bytes.readInt32BE(0);
+      if (length < 8 || length > STARTUP_LENGTH_MAX)
+        throw new PostgresProtocolError('protocol-violation', `a startup message of ${length} bytes was announced`);
+      if (bytes.length < length) break;
+      const code = bytes.readInt32BE(4);
+      if (code === SSL_REQUEST || code === GSSENC_REQUEST) {
+        this.#socket.write('N');
+        bytes = bytes.subarray(length);
+        continue;
+      }
+      if (code === CANCEL_REQUEST) {
+        this.close();
+        return;
+      }
+      if (code >>> 16 !== PROTOCOL_VERSION_3 >>> 16)
+        throw new PostgresServerError(
+          '0A000',
+          `protocol version ${code >>> 16}.${code & 0xffff} is not supported: expected 3.x`,
+        );
+      this.#started(decodeStrings(bytes, 8, length - 8));
+      if (bytes.length > length) this.#framer.push(bytes.subarray(length));
+      return;
+    }
+    this.#startupBytes = bytes;
+  }
+
+  #started(strings: readonly string[]): void {
+    const parameters = new Map<string, string>();
+    for (let i = 0; i + 1 < strings.length && strings[i] !== ''; i += 2)
+      parameters.set(strings[i] ?? '', strings[i + 1] ?? '');
+    this.#startupBytes = undefined;
+    const report = this.#handlers.startup(parameters, this);
+    const authenticationOk = encodeMessage(MessageType.authentication, Buffer.alloc(4));
+    const statuses = Object.entries(report).map(([name, value]) =>
+      encodeMessage(MessageType.parameterStatus, cString(name), cString(value)),
+    );
+    this.#socket.write(Buffer.concat([authenticationOk, ...statuses, readyForQuery()]));
+  }
+
+  #receive(type: number, bytes: Uint8Array, view: DataView, offset: number, length: number): void {
+    switch (type) {
+      case MessageType.copyData:
+        if (!this.#copying) throw new PostgresProtocolError('protocol-violation', 'copy data came outside of a copy');
+        this.#copyHandler?.(bytes, view, offset, length);
+        return;
+      case MessageType.copyDone:
+      case MessageType.copyFail:
+        if (!this.#copying) return;
+        this.#copyEnded?.();
+        this.endCopy('COPY 0');
+        return;
+      case MessageType.query:
+        if (this.#busy || this.#copying)
+          throw new PostgresProtocolError('protocol-violation', 'a query came while another command was under way');
+        this.#busy = true;
+        void this.#query(decodeStrings(bytes, offset, length)[0] ?? '');
+        return;
+      case MessageType.terminate:
+        this.close();
+        return;
+      default:
+        throw new PostgresServerError('08P01', `a message of type 0x${type.toString(16)} is not supported here`);
+    }
+  }
+
+  async #query(sql: string): Promise<void> {
+    try {
+      await this.#handlers.query(sql, this);
+      this.#busy = false;
+      if (!this.#copying && this.#socket.writable) this.#socket.write(readyForQuery());
+    } catch (error) {
+      this.#busy = false;
+      if (error instanceof PostgresServerError && !this.#copying)
+        this.#socket.write(Buffer.concat([encodeError('ERROR', error.sqlState, error.message), readyForQuery()]));
+      else this.fail(error as Error);
+    }
+  }
+}
+
+function int16(value: number): Buffer {
+  const bytes = Buffer.allocUnsafe(2);
+  bytes.writeInt16BE(value, 0);
+  return bytes;
+}
+
+function readyForQuery(): Buffer {
+  return encodeMessage(MessageType.readyForQuery, Buffer.from('I'));
+}
+
+// name, zero byte, table oid i32, attribute number i16, type oid i32, type size i16, type modifier i32, format i16
+function encodeColumn(column: Column): Buffer {
+  const rest = Buffer.alloc(18);
+  rest.writeInt32BE(column.type, 6);
+  rest.writeInt16BE(column.type === TypeOid.text ? -1 : column.type === TypeOid.int4 ? 4 : 8, 10);
+  rest.writeInt32BE(-1, 12);
+  return Buffer.concat([cString(column.name), rest]);
+}
+
+function encodeValue(value: string | null): Buffer {
+  const length = Buffer.allocUnsafe(4);
+  if (value === null) {
+    length.writeInt32BE(-1, 0);
+    return length;
+  }
+  const text = Buffer.from(value, 'utf8');
+  length.writeInt32BE(text.length, 0);
+  return Buffer.concat([length, text]);
+}

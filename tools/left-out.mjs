@@ -1,0 +1,5 @@
+// The last words of `npm test`: which suites it left out and how to run them.
+console.log(
+  '\nLeft out: what takes minutes more (npm run test:long), and the suite that needs a pgbench\n' +
+    '(npm run test:debian, on Debian after apt-get install postgresql-client postgresql-contrib).',
+);

@@ -1,0 +1,16 @@
+// Usage: node tools/summary.mjs REPORTS_FOLDER FAILED_STEPS. Sums the JSON reports of the test runs and prints the closing line.
+import { readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+
+const [folder, failedSteps] = process.argv.slice(2);
+let passed = 0;
+let failed = Number(failedSteps);
+let skipped = 0;
+for (const name of readdirSync(folder)) {
+  const report = JSON.parse(readFileSync(join(folder, name), 'utf8'));
+  passed += report.numPassedTests;
+  failed += report.numFailedTests;
+  skipped += report.numPendingTests;
+}
+console.log(`${passed} passed, ${failed} failed, ${skipped} skipped`);
+process.exitCode = failed > 0 || passed === 0 ? 1 : 0;
