@@ -42,6 +42,7 @@ export class PostgresClient {
   #pending: PendingReply | undefined;
   #copyHandler: CopyDataHandler | undefined;
   #serverError: Error | undefined;
+  #copyCompleted = false;
   #startup: { resolve: () => void; reject: (error: Error) => void } | undefined;
   /** Settles when the connection is gone: with what went wrong, or with nothing when the server or {@link close} ended it in order. */
   readonly closed: Promise<Error | undefined>;
@@ -69,7 +70,9 @@ export class PostgresClient {
     });
     this.closed = new Promise((resolve) => {
       socket.on('close', () => {
-        const reason = failure ?? this.#serverError;
+        // A walsender that is done says CommandComplete and exits at once. A status update that it has not read by then makes the kernel reset the connection.
+        // PG 18: walsender.c, WalSndDone()
+        const reason = this.#serverError ?? (this.#copyCompleted && isReset(failure) ? undefined : failure);
         const ended = reason ?? new PostgresProtocolError('connection-failed', 'the server closed the connection');
         this.#startup?.reject(ended);
         this.#pending?.reject(ended);
@@ -185,8 +188,10 @@ export class PostgresClient {
       case MessageType.readyForQuery:
         this.#ready();
         return;
-      case MessageType.backendKeyData:
       case MessageType.commandComplete:
+        this.#copyCompleted = this.#copyHandler !== undefined;
+        return;
+      case MessageType.backendKeyData:
       case MessageType.copyDone:
       case MessageType.emptyQuery:
       case MessageType.negotiateProtocolVersion:
@@ -213,6 +218,11 @@ export class PostgresClient {
     if (pending.error === undefined) pending.resolve({ columns: pending.columns, rows: pending.rows });
     else pending.reject(pending.error);
   }
+}
+
+function isReset(failure: Error | undefined): boolean {
+  const code = (failure?.cause as NodeJS.ErrnoException | undefined)?.code;
+  return code === 'ECONNRESET' || code === 'EPIPE';
 }
 
 // RowDescription: count i16, per column: name, zero byte, 18 bytes of which nothing is used here.

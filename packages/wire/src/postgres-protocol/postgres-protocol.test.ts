@@ -6,7 +6,7 @@ import { PostgresClient } from './client.ts';
 import type { CopyBothStream } from './copy-both.ts';
 import { PostgresServerError } from './errors.ts';
 import { MessageFramer } from './message-framer.ts';
-import { encodeMessage } from './messages.ts';
+import { MessageType, cString, encodeMessage } from './messages.ts';
 import {
   decodeStatusUpdate,
   decodeWalSenderMessage,
@@ -35,6 +35,8 @@ async function serve(handlers: PostgresSessionHandlers): Promise<number> {
 function client(port: number, parameters: Record<string, string> = { user: 'u' }): Promise<PostgresClient> {
   return PostgresClient.connect({ host: '127.0.0.1', port, parameters, timeoutMs: 5_000 });
 }
+
+const readyForQuery = encodeMessage(MessageType.readyForQuery, Buffer.from('I'));
 
 const silent = { startup: () => ({}), query: () => undefined, closed: () => undefined };
 
@@ -182,6 +184,36 @@ describe('client and server', () => {
     expect(seen).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
     connection.close();
     expect(await connection.closed).toBeUndefined();
+  });
+
+  test.each([
+    ['CommandComplete, then a reset because a status update was not read any more, is an end in order', true],
+    ['a reset in the middle of a copy is a lost connection', false],
+  ])('%s', async (_sentence, complete) => {
+    let exit: () => void = () => undefined;
+    const server = createServer((socket) => {
+      socket.on('error', () => undefined);
+      exit = () => socket.destroy();
+      socket.once('data', () => {
+        socket.write(Buffer.concat([encodeMessage(MessageType.authentication, Buffer.alloc(4)), readyForQuery]));
+        socket.once('data', () => {
+          socket.pause();
+          const ending = complete ? [encodeMessage(MessageType.commandComplete, cString('COPY 0'))] : [];
+          socket.write(Buffer.concat([encodeMessage(MessageType.copyBothResponse, Buffer.alloc(3)), ...ending]));
+        });
+      });
+    });
+    servers.push(server);
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const connection = await client((server.address() as AddressInfo).port);
+    const stream = await connection.copyBoth('go', () => undefined);
+    stream.send(Buffer.alloc(4 << 20)); // more than the server takes while it is paused: some of it is unread when it exits
+    await new Promise((resolve) => setImmediate(resolve));
+    exit();
+    const reason = await connection.closed;
+    if (complete) expect(reason).toBeUndefined();
+    else expect(reason?.message).toMatch(/ECONNRESET|EPIPE/);
   });
 
   test('garbage closes that connection with a reason and nobody else is harmed', async () => {
