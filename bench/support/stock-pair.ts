@@ -1,5 +1,6 @@
 import { appendFileSync, cpSync, rmSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
+import type { PgMajor } from '@zenith/pg-format';
 import { StockPostgres, chownTree, unprivilegedUser } from '@zenith/testing';
 
 /** Settings every server of a comparison shares. */
@@ -12,7 +13,7 @@ export const COMMON_SETTINGS: Readonly<Record<string, string>> = {
 
 /** A stock server with `fsync=on`, as a careful user would run it. */
 export async function stockPrimary(
-  major: 17 | 18,
+  major: PgMajor,
   settings: Readonly<Record<string, string>> = {},
 ): Promise<StockPostgres> {
   const server = StockPostgres.create({ major, settings: { ...COMMON_SETTINGS, fsync: 'on', ...settings } });

@@ -1,4 +1,4 @@
+import { EVERY_MAJOR } from '@zenith/testing';
 import { describeOracle } from '../support/oracle-suite.ts';
 
-describeOracle(18);
-describeOracle(17);
+for (const major of EVERY_MAJOR) describeOracle(major);

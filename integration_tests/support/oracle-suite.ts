@@ -2,6 +2,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Lsn, TenantId, TimelineId } from '@zenith/base';
 import { Staging, chooseOsUser, readPresenceMap } from '@zenith/compute';
+import type { PgMajor } from '@zenith/pg-format';
 import { TimelineStore, compareWithDataDirectory } from '@zenith/pageserver';
 import { afterAll, describe, expect, test } from 'vitest';
 import { checkRedo } from './redo-oracle.ts';
@@ -37,7 +38,7 @@ async function checkResults(zenith: Zenith, branch: string): Promise<Map<string,
  * The oracle on a live compute of one PostgreSQL: every workload with `wal_consistency_checking=all`; each redone block against PostgreSQL's own image of it; then everything the pageserver has at the end against the
  * compute's files; then the same answers from a new compute and from a branch.
  */
-export function describeOracle(major: 17 | 18): void {
+export function describeOracle(major: PgMajor): void {
   describe(`PostgreSQL ${major}`, () => {
     let zenith: Zenith;
     let before: Map<string, unknown>;

@@ -45,6 +45,7 @@ export {
   type NodeOptions,
   type StopOptions,
 } from './nodes/start-stop.ts';
+export { PG_MAJORS, type PgMajor } from '@zenith/pg-format';
 export { isAlive, type ProcessIdentity } from './process/process-identity.ts';
 export {
   COMPUTE_PORT_FIRST,

@@ -1,4 +1,4 @@
-export { type PgMajor } from './version.ts';
+export { PG_MAJORS, type PgMajor } from './version.ts';
 export type { PgFormatErrorCode } from './errors.ts';
 export { formatOf } from './versions/formats.ts';
 export type { VersionFormat } from './versions/version-format.ts';

@@ -3,7 +3,7 @@ import type { WalRecord } from '@zenith/pg-format';
 
 /**
  * The expected failures of this package.
- * - `unsupported-record`: the record is fine as far as we know, but no redo for it exists here yet; the message names resource manager and record.
+ * - `unsupported-record`: the record is fine as far as we know, but this build knows no redo for it; the message names resource manager and record.
  */
 export type RedoErrorCode = 'unsupported-record';
 

@@ -1,4 +1,4 @@
-import { allocatePage, type Page, type RecordSpec } from '@zenith/pg-format';
+import { allocatePage, type Page, type PgMajor, type RecordSpec } from '@zenith/pg-format';
 import { redoBlock } from './index.ts';
 import { record } from './record-builder.test-support.ts';
 
@@ -8,6 +8,8 @@ export interface GalleryItem {
   readonly spec: RecordSpec;
   readonly blockIndex: number;
   readonly page: Uint8Array;
+  /** The version whose form the record has; 18 when left out. */
+  readonly major?: PgMajor;
 }
 
 /** Applies block 0 of records to `page`, one after the other, and gives its bytes. */

@@ -199,6 +199,81 @@ const heapItems: GalleryItem[] = [
     },
   },
   {
+    name: 'heap prune of 15',
+    blockIndex: 0,
+    page: heapPage,
+    major: 15,
+    spec: {
+      rmid: RM_HEAP2_ID,
+      info: 0x10,
+      mainData: pack(u32(XID), u16(1), u16(2)),
+      blocks: [block(0, 7, { data: pack(u16(3), u16(1), u16(2), u16(4), u16(7), u16(6)) })],
+    },
+  },
+  {
+    name: 'heap prune of 16',
+    blockIndex: 0,
+    page: heapPage,
+    major: 16,
+    spec: {
+      rmid: RM_HEAP2_ID,
+      info: 0x10,
+      mainData: pack(u32(XID), u16(1), u16(0), u8(1)),
+      blocks: [block(0, 7, { data: pack(u16(3), u16(1)) })],
+    },
+  },
+  {
+    name: 'heap vacuum of 15',
+    blockIndex: 0,
+    page: heapPage,
+    major: 15,
+    spec: {
+      rmid: RM_HEAP2_ID,
+      info: 0x20,
+      mainData: pack(u16(2)),
+      blocks: [block(0, 7, { data: pack(u16(6), u16(7)) })],
+    },
+  },
+  {
+    name: 'heap freeze of 15',
+    blockIndex: 0,
+    page: heapPage,
+    major: 15,
+    spec: {
+      rmid: RM_HEAP2_ID,
+      info: 0x30,
+      mainData: pack(u32(XID), u16(2)),
+      blocks: [
+        block(0, 7, {
+          data: pack(
+            pack(u32(0), u16(3), u16(2), u16(0x0b02), u8(0x02), u8(0)),
+            pack(u32(5), u16(1), u16(2), u16(0x0902), u8(0x04), u8(0)),
+          ),
+        }),
+      ],
+    },
+  },
+  {
+    name: 'heap freeze of 16',
+    blockIndex: 0,
+    page: heapPage,
+    major: 16,
+    spec: {
+      rmid: RM_HEAP2_ID,
+      info: 0x30,
+      mainData: pack(u32(XID), u16(2), u8(0)),
+      blocks: [
+        block(0, 7, {
+          data: pack(
+            pack(u32(0), u16(2), u16(0x0b02), u8(0x02), u8(0), u16(2)),
+            pack(u32(5), u16(2), u16(0x0902), u8(0x04), u8(0), u16(1)),
+            pack(u16(3), u16(2), u16(1)),
+          ),
+        }),
+      ],
+    },
+  },
+  {
     name: 'visible, map',
     blockIndex: 0,
     page: allocatePage().bytes,

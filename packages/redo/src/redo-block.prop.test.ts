@@ -1,5 +1,5 @@
 import { CorruptionError } from '@zenith/base';
-import { encodeRecord, pageLsn, type Page, type WalRecord } from '@zenith/pg-format';
+import { encodeRecord, pageLsn, type Page, type PgMajor, type WalRecord } from '@zenith/pg-format';
 import { lsn } from '@zenith/base';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
@@ -12,18 +12,19 @@ import { END_LSN, decode, guardedPage, record } from './record-builder.test-supp
 type Result = { readonly page: Uint8Array } | { readonly error: unknown };
 
 function run(
+  major: PgMajor,
   make: () => WalRecord,
   blockIndex: number,
   content: Uint8Array,
   filler: number,
 ): { readonly result: Result; readonly guards: boolean } {
   const { page, guards } = guardedPage(content, filler);
-  return { result: attempt(make, blockIndex, page), guards: guards() };
+  return { result: attempt(major, make, blockIndex, page), guards: guards() };
 }
 
-function attempt(make: () => WalRecord, blockIndex: number, page: Page): Result {
+function attempt(major: PgMajor, make: () => WalRecord, blockIndex: number, page: Page): Result {
   try {
-    redoBlock(18, make(), blockIndex, page);
+    redoBlock(major, make(), blockIndex, page);
     return { page: page.bytes };
   } catch (error) {
     return { error };
@@ -56,9 +57,10 @@ function changed(bytes: Uint8Array, at: readonly (readonly [number, number])[], 
 const HEADER = 24;
 
 describe.each(GALLERY.map((item): [string, GalleryItem] => [item.name, item]))('%s', (_name, item) => {
+  const major = item.major ?? 18;
   it('is redone, from the whole record alone', () => {
-    const zeroes = run(() => record(18, item.spec, 0x00), item.blockIndex, item.page, 0x00);
-    const ones = run(() => record(18, item.spec, 0xff), item.blockIndex, item.page, 0xff);
+    const zeroes = run(major, () => record(major, item.spec, 0x00), item.blockIndex, item.page, 0x00);
+    const ones = run(major, () => record(major, item.spec, 0xff), item.blockIndex, item.page, 0xff);
     if ('error' in zeroes.result) throw zeroes.result.error;
     expect(zeroes.result).toEqual(ones.result);
     expect(
@@ -75,8 +77,8 @@ describe.each(GALLERY.map((item): [string, GalleryItem] => [item.name, item]))('
       fc.property(changes(encoded.length), changes(item.page.length), (inRecord, inPage) => {
         const bytes = changed(encoded, inRecord, HEADER);
         const content = changed(item.page, inPage);
-        const zeroes = run(() => decode(18, bytes, 0x00), item.blockIndex, content, 0x00);
-        const ones = run(() => decode(18, bytes, 0xff), item.blockIndex, content, 0xff);
+        const zeroes = run(major, () => decode(major, bytes, 0x00), item.blockIndex, content, 0x00);
+        const ones = run(major, () => decode(major, bytes, 0xff), item.blockIndex, content, 0xff);
         if (!isExpected(zeroes.result)) throw 'error' in zeroes.result ? zeroes.result.error : new Error('unreachable');
         expect(zeroes.guards && ones.guards).toBe(true);
         if ('page' in zeroes.result)

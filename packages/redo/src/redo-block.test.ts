@@ -99,13 +99,13 @@ describe('redoBlock', () => {
     expect(page.bytes.subarray(28, 8000).every((byte) => byte === 0)).toBe(true);
   });
 
-  it('names resource manager, record and block when there is no redo for it yet', () => {
+  it('names resource manager, record and block when that version has no such record', () => {
     const error = caught(() =>
-      redoBlock(15, record(15, { rmid: RM_HEAP2_ID, info: 0x10, blocks: [block(0, 3)] }), 0, allocatePage()),
+      redoBlock(16, record(16, { rmid: RM_XLOG_ID, info: 0xe0, blocks: [block(0, 3)] }), 0, allocatePage()),
     );
     expect(error).toBeInstanceOf(RedoError);
     expect((error as ZenithError).code).toBe('unsupported-record');
-    expect(String(error)).toMatch(/block 3 of relation 1663\/5\/16384 fork 0.*HEAP2\/PRUNE/);
+    expect(String(error)).toMatch(/block 3 of relation 1663\/5\/16384 fork 0.*XLOG\/0xe0/);
   });
 
   it('names an unknown resource manager and an unknown kind of record', () => {
@@ -162,7 +162,7 @@ describe('redoBlock', () => {
     const prune = GALLERY.find(({ name }) => name === 'heap prune and freeze');
     const page = allocatePage();
     page.bytes.set(prune?.page as Uint8Array);
-    expect(caught(() => redoBlock(16, record(16, prune?.spec as RecordSpec), 0, page))).toBeInstanceOf(RedoError);
+    expect(caught(() => redoBlock(16, record(16, prune?.spec as RecordSpec), 0, page))).toBeInstanceOf(CorruptionError);
     expect(caught(() => redoBlock(17, record(17, prune?.spec as RecordSpec), 0, page))).toBeUndefined();
   });
 });

@@ -10,7 +10,6 @@ import {
 } from '@zenith/pg-format';
 import { describeBlock, describeRecord } from './describe/describe-record.ts';
 import { RedoError, recordPosition } from './errors.ts';
-import { isUnsupported } from './rmgr/no-redo.ts';
 import { recordType, type RecordType } from './rmgr/resource-manager.ts';
 import { resourceManagersOf } from './versions/resource-managers.ts';
 
@@ -22,8 +21,7 @@ import { resourceManagersOf } from './versions/resource-managers.ts';
  *
  * An exception leaves the page's content undefined.
  * @throws CorruptionError when the record, or the page it meets, is not what it must be; names record and block
- * @throws RedoError `unsupported-record` when redo for that kind of record is not written yet or its resource manager is unknown
- * @throws ZenithError `unsupported-compression` when the record's image is compressed by a method that is not supported
+ * @throws RedoError `unsupported-record` when its resource manager, or that kind of record of it, is unknown
  */
 export function redoBlock(major: PgMajor, record: WalRecord, blockIndex: number, page: Page): void {
   const block = record.blocks[blockIndex];
@@ -56,7 +54,7 @@ function knownType(major: PgMajor, record: WalRecord): RecordType | undefined {
 
 function supportedType(major: PgMajor, record: WalRecord, block: BlockReference): RecordType {
   const type = knownType(major, record);
-  if (type !== undefined && !isUnsupported(type)) return type;
+  if (type !== undefined) return type;
   throw new RedoError(
     'unsupported-record',
     `block ${block.block} of relation ${block.spc}/${block.db}/${block.rel} fork ${block.fork} cannot be rebuilt: no redo for ${describeRecord(major, record)} (${recordPosition(record)})`,

@@ -6,16 +6,18 @@ import {
   RM_HEAP2_ID,
   RM_HEAP_ID,
   RM_SPGIST_ID,
+  type PgMajor,
   type WalRecord,
 } from '@zenith/pg-format';
 import { ALL_GIN_VARIANTS, ginVariants } from './gin/variants.test-support.ts';
 import { ALL_GIST_VARIANTS, gistVariants } from './gist/variants.test-support.ts';
 import { ALL_HASH_VARIANTS, hashVariants } from './hash/variants.test-support.ts';
+import { PRUNING, pruningVariants } from './heap/pruning-variants.test-support.ts';
 import { hasBlock } from './rmgr/record-data.ts';
 import { ALL_SPGIST_VARIANTS, spgistVariants } from './spgist/variants.test-support.ts';
 
 /** Which of the forms that one kind of record can take it has: what the workload must have made the server write. */
-export function variants(record: WalRecord): string[] {
+export function variants(major: PgMajor, record: WalRecord): string[] {
   const at = record.mainDataOffset;
   const { view } = record;
   const code = (record.info & (record.rmid === RM_BTREE_ID ? 0xf0 : 0x70)) >>> 4;
@@ -41,15 +43,8 @@ export function variants(record: WalRecord): string[] {
     note(code === 6 && (view.getUint8(at + 6) & 0x01) !== 0, 'lock with a multixact');
   }
   if (record.rmid === RM_HEAP2_ID) {
-    const flags = code >= 1 && code <= 3 ? view.getUint8(at + 1) : view.getUint8(at);
-    const pruning = code >= 1 && code <= 3;
-    note(pruning && (flags & 0x04) !== 0, 'prune with cleanup lock');
-    note(pruning && (flags & 0x04) === 0 && (flags & 0x80) !== 0, 'vacuum without cleanup lock');
-    note(pruning && (flags & 0x10) !== 0, 'freeze plans');
-    note(pruning && (flags & 0x10) !== 0 && (flags & 0xe0) !== 0, 'freeze plans and items');
-    note(pruning && (flags & 0x20) !== 0, 'redirections');
-    note(pruning && (flags & 0x40) !== 0, 'dead items');
-    note(pruning && (flags & 0x80) !== 0, 'unused items');
+    const flags = view.getUint8(at);
+    found.push(...pruningVariants(major, record));
     note(code === 5 && (flags & 0x20) !== 0, 'multi-insert of frozen rows');
     note(code === 5 && (flags & 0x01) !== 0, 'multi-insert clears all-visible');
     note(code === 4 && (view.getUint8(at + 4) & 3) === 3, 'visible and frozen');
@@ -72,8 +67,12 @@ export function variants(record: WalRecord): string[] {
   return found;
 }
 
-/** All that {@link variants} can find. */
-export const ALL_VARIANTS = [
+/** All that {@link variants} can find of that version. */
+export function allVariants(major: PgMajor): readonly string[] {
+  return [...COMMON_VARIANTS, ...PRUNING[major].forms];
+}
+
+const COMMON_VARIANTS = [
   ...ALL_GIN_VARIANTS,
   ...ALL_GIST_VARIANTS,
   ...ALL_SPGIST_VARIANTS,
@@ -91,13 +90,6 @@ export const ALL_VARIANTS = [
   'update clears all-visible of the new page',
   'lock clears all-frozen',
   'lock with a multixact',
-  'prune with cleanup lock',
-  'vacuum without cleanup lock',
-  'freeze plans',
-  'freeze plans and items',
-  'redirections',
-  'dead items',
-  'unused items',
   'multi-insert of frozen rows',
   'multi-insert clears all-visible',
   'visible and frozen',

@@ -2,7 +2,7 @@ import { appendFileSync, cpSync, mkdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { formatLsn, parseLsn, type Lsn, type SystemId } from '@zenith/base';
 import { nodeId, type NodeId, type TimelineIdentity } from '@zenith/consensus';
-import { chownTree, StockPostgres, temporaryDirectory, unprivilegedUser } from '@zenith/testing';
+import { EVERY_MAJOR, chownTree, StockPostgres, temporaryDirectory, unprivilegedUser } from '@zenith/testing';
 import { decodeWalSenderMessage, encodeStatusUpdate, PostgresClient, walSenderMessage } from '@zenith/wire';
 import { pino } from 'pino';
 import { afterEach, expect, test } from 'vitest';
@@ -87,7 +87,7 @@ async function startSafekeeper(id: number): Promise<{ readonly safekeeper: Safek
   return { safekeeper, path };
 }
 
-test.each([17, 18] as const)(
+test.each(EVERY_MAJOR)(
   'the WAL of a stock PostgreSQL %i goes through a quorum, is found again to its end, and a stock standby follows a safekeeper',
   async (major) => {
     const server = StockPostgres.create({

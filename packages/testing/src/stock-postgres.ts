@@ -2,19 +2,20 @@ import { spawn, spawnSync, type ChildProcess } from 'node:child_process';
 import { closeSync, mkdirSync, openSync, readFileSync, readdirSync, appendFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { findInstallation } from '@zenith/compute';
+import { formatOf, type PgMajor } from '@zenith/pg-format';
 import pg from 'pg';
 import { chownTree, unprivilegedUser, type OsUser } from './os-user.ts';
 import { freePort } from './free-port.ts';
 import { temporaryDirectory } from './temporary-directory.ts';
 
 /** The folder (bin, lib, share) of the stock PostgreSQL of that major version that npm delivered. @throws ComputeError when it is not installed */
-export function stockInstallation(major: 17 | 18): string {
+export function stockInstallation(major: PgMajor): string {
   return dirname(findInstallation(major).binDir);
 }
 
 /** How to make and start a {@link StockPostgres}. */
 export interface StockPostgresOptions {
-  readonly major: 17 | 18;
+  readonly major: PgMajor;
   /** Lines for postgresql.conf, `name = value`. */
   readonly settings?: Readonly<Record<string, string>>;
   /** More arguments for initdb. */
@@ -27,7 +28,7 @@ export interface StockPostgresOptions {
 
 /** A stock PostgreSQL in a temporary directory, superuser `postgres`, on a free port of 127.0.0.1. */
 export class StockPostgres {
-  readonly major: 17 | 18;
+  readonly major: PgMajor;
   readonly dataDirectory: string;
   readonly installation: string;
   /** Set by {@link start}. */
@@ -64,7 +65,7 @@ export class StockPostgres {
       'UTF8',
       '--no-sync',
       '--no-instructions',
-      ...(options.major >= 18 ? ['--no-data-checksums'] : []),
+      ...(formatOf(options.major).dataChecksumsByDefault ? ['--no-data-checksums'] : []),
       ...(options.initdb ?? []),
     ]);
     const settings = { fsync: 'off', unix_socket_directories: '', listen_addresses: '127.0.0.1', ...options.settings };

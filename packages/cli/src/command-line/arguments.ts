@@ -1,4 +1,4 @@
-import { parseSettings } from '@zenith/control-plane';
+import { PG_MAJORS, parseSettings, type PgMajor } from '@zenith/control-plane';
 import { InvalidArgumentError } from 'commander';
 
 /** Reads a TCP port. @throws InvalidArgumentError */
@@ -16,10 +16,10 @@ export function countArgument(text: string): number {
 }
 
 /** Reads a PostgreSQL major version. @throws InvalidArgumentError */
-export function pgVersionArgument(text: string): 17 | 18 {
-  if (text === '17') return 17;
-  if (text === '18') return 18;
-  throw new InvalidArgumentError('it must be 17 or 18.');
+export function pgVersionArgument(text: string): PgMajor {
+  const major = PG_MAJORS.find((known) => text === String(known));
+  if (major === undefined) throw new InvalidArgumentError(`it must be one of ${PG_MAJORS.join(', ')}.`);
+  return major;
 }
 
 /** Collects `--set NAME=VALUE`. @throws InvalidArgumentError */

@@ -242,7 +242,7 @@ describe('a failure is one line on standard error', () => {
     [
       '2',
       ['init', '--pg-version', '9'],
-      "zenith: option '--pg-version <major>' argument '9' is invalid. it must be 17 or 18; see 'zenith --help'",
+      "zenith: option '--pg-version <major>' argument '9' is invalid. it must be one of 15, 16, 17, 18; see 'zenith --help'",
     ],
     [
       '2',

@@ -1,11 +1,11 @@
-import { COMPUTE_PORT_FIRST, PAGESERVER_PORTS, safekeeperPorts } from '@zenith/control-plane';
+import { COMPUTE_PORT_FIRST, PAGESERVER_PORTS, PG_MAJORS, safekeeperPorts, type PgMajor } from '@zenith/control-plane';
 import type { Command } from 'commander';
 import type { InitCommandOptions } from '../commands/init.ts';
 import { countArgument, pgVersionArgument, portArgument } from './arguments.ts';
 
 /** What commander makes of the options below. */
 export interface ParsedInitOptions {
-  readonly pgVersion?: 17 | 18;
+  readonly pgVersion?: PgMajor;
   readonly pgBin?: string;
   readonly safekeepers?: number;
   readonly host?: string;
@@ -21,7 +21,11 @@ export interface ParsedInitOptions {
 export function addInitOptions(command: Command): Command {
   const safekeeper = safekeeperPorts(1);
   return command
-    .option('--pg-version <major>', 'PostgreSQL 18 or 17 (default: 18, or the version in --pg-bin)', pgVersionArgument)
+    .option(
+      '--pg-version <major>',
+      `PostgreSQL ${PG_MAJORS.join(', ')} (default: 18, or the version in --pg-bin)`,
+      pgVersionArgument,
+    )
     .option('--pg-bin <dir>', "use the PostgreSQL programs in this folder, a distribution's, instead of npm's")
     .option('--safekeepers <n>', 'how many safekeepers keep the WAL (default: 1)', countArgument)
     .option('--host <address>', 'address that everything listens on (default: 127.0.0.1)')

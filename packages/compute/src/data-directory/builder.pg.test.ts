@@ -1,5 +1,5 @@
 import { lsn, newTenantId, newTimelineId, type Lsn } from '@zenith/base';
-import { StockPostgres, temporaryDirectory, unprivilegedUser } from '@zenith/testing';
+import { EVERY_MAJOR, StockPostgres, temporaryDirectory, unprivilegedUser } from '@zenith/testing';
 import { PageClient, decodeSnapshot, type PageServerAddress } from '@zenith/wire';
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
@@ -13,7 +13,7 @@ import type { Owner } from './layout.ts';
 const SEGMENT = 16 * 1024 * 1024;
 const PAGE = 8192;
 
-describe.each([18, 17] as const)('a data directory built for PostgreSQL %d', (major) => {
+describe.each(EVERY_MAJOR)('a data directory built for PostgreSQL %d', (major) => {
   let stock: StockPostgres;
   let pages: FilePageServer;
   let address: PageServerAddress;

@@ -53,7 +53,6 @@ describe('configuration of PostgreSQL', () => {
 
   it.each([
     ['wal_level', 'minimal'],
-    ['wal_compression', 'lz4'],
     ['max_wal_senders', '1'],
     ['max_wal_senders', 'many'],
     ['max_replication_slots', '0'],

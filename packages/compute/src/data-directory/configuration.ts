@@ -91,8 +91,6 @@ export function checkSettings(settings: Readonly<Record<string, string>>): void 
       throw new ComputeError('reserved-setting', `'${given}' cannot be set: a compute needs it for itself`);
     if (name === 'wal_level' && !['replica', 'logical'].includes(value))
       throw new ComputeError('reserved-setting', `'wal_level' can be 'replica' or 'logical', not '${value}'`);
-    if (name === 'wal_compression' && !['off', 'on', 'pglz'].includes(value))
-      throw new ComputeError('reserved-setting', `'wal_compression' can be 'off' or 'pglz', not '${value}'`);
     if (name === 'max_wal_senders' && !(Number(value) >= WAL_SENDERS_MIN))
       throw new ComputeError(
         'reserved-setting',

@@ -1,4 +1,4 @@
-import type { PgMajor } from '@zenith/pg-format';
+import { formatOf, type PgMajor } from '@zenith/pg-format';
 import {
   chownSync,
   closeSync,
@@ -82,7 +82,7 @@ export function requiredDirectories(major: PgMajor): readonly string[] {
     'base',
     'pg_wal',
     'pg_wal/archive_status',
-    ...(major >= 17 ? ['pg_wal/summaries'] : []),
+    ...(formatOf(major).hasWalSummaries ? ['pg_wal/summaries'] : []),
     'pg_commit_ts',
     'pg_dynshmem',
     'pg_notify',

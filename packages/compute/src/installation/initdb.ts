@@ -3,6 +3,7 @@ import { chmodSync, chownSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
+import { formatOf } from '@zenith/pg-format';
 import { ComputeError } from '../errors.ts';
 import type { OsUser } from '../os-user/os-user.ts';
 import { Staging } from '../os-user/staging.ts';
@@ -61,7 +62,7 @@ export async function initdb(options: InitdbOptions): Promise<InitializedDirecto
       '--auth=trust',
       '--no-sync',
       '--no-instructions',
-      ...(installation.major >= 18 ? ['--no-data-checksums'] : []),
+      ...(formatOf(installation.major).dataChecksumsByDefault ? ['--no-data-checksums'] : []),
     ]);
     return { pgdata, remove };
   } catch (error) {

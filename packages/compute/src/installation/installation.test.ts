@@ -1,4 +1,4 @@
-import { temporaryDirectory } from '@zenith/testing';
+import { EVERY_MAJOR, temporaryDirectory } from '@zenith/testing';
 import { chmodSync, mkdirSync, readlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, describe, expect, it } from 'vitest';
@@ -24,7 +24,7 @@ describe('finding PostgreSQL', () => {
     return folder;
   };
 
-  it.each([18, 17] as const)('finds the PostgreSQL %d that npm installed', (major) => {
+  it.each(EVERY_MAJOR)('finds the PostgreSQL %d that npm installed', (major) => {
     const installation = findInstallation(major);
     expect(installation.major).toBe(major);
     expect(installationAt(installation.binDir).major).toBe(major);

@@ -2,7 +2,7 @@ import { spawnSync } from 'node:child_process';
 import { existsSync, realpathSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
-import type { PgMajor } from '@zenith/pg-format';
+import { PG_MAJORS, type PgMajor } from '@zenith/pg-format';
 import { ComputeError } from '../errors.ts';
 import { hydrateSymlinks } from './hydrate-symlinks.ts';
 
@@ -20,9 +20,6 @@ export interface Installation {
 
 /** Longest wait for `postgres --version`. Unit: milliseconds. */
 const VERSION_TIMEOUT_MS = 10_000;
-
-/** Which major versions this build can run. */
-const MAJORS: readonly PgMajor[] = [17, 18];
 
 /**
  * Finds the PostgreSQL of `major` that npm installed: the package `postgres-<major>-linux-<arch>` in the nearest `node_modules` from `from` upwards. Makes the
@@ -72,11 +69,11 @@ export function installationAt(binDir: string): Installation {
     );
   }
   const number = majorOf(result.stdout);
-  const major = MAJORS.find((known) => known === number);
+  const major = PG_MAJORS.find((known) => known === number);
   if (major === undefined)
     throw new ComputeError(
       'postgres-unusable',
-      `'${resolved}' holds '${result.stdout.trim()}': this build runs PostgreSQL ${MAJORS.join(' and ')}`,
+      `'${resolved}' holds '${result.stdout.trim()}': this build runs PostgreSQL ${PG_MAJORS.join(', ')}`,
     );
   return { major, binDir: resolved, root: undefined };
 }

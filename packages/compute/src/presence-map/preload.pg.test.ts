@@ -2,7 +2,14 @@ import { spawn } from 'node:child_process';
 import { chmodSync, cpSync, existsSync, readFileSync, readdirSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
-import { StockPostgres, chownTree, freePort, temporaryDirectory, unprivilegedUser } from '@zenith/testing';
+import {
+  SAMPLED_MAJORS,
+  StockPostgres,
+  chownTree,
+  freePort,
+  temporaryDirectory,
+  unprivilegedUser,
+} from '@zenith/testing';
 import { PageStatus, type PageServerAddress } from '@zenith/wire';
 import { makeOverlay, type Overlay } from './overlay.test-support.ts';
 import { FilePageServer } from './page-server.test-support.ts';
@@ -91,7 +98,7 @@ function isRunning(pid: number): boolean {
   return existsSync(`/proc/${pid}`) && !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'));
 }
 
-describe.each([18, 17] as const)('stock PostgreSQL %d over missing blocks', (major) => {
+describe.each(SAMPLED_MAJORS)('stock PostgreSQL %d over missing blocks', (major) => {
   let original: StockPostgres;
   let pages: FilePageServer;
   let address: PageServerAddress;

@@ -1,5 +1,6 @@
 import { formatLsn, newTenantId, newTimelineId } from '@zenith/base';
 import { nodeId } from '@zenith/consensus';
+import type { PgMajor } from '@zenith/pg-format';
 import { StockPostgres, freePort, temporaryDirectory } from '@zenith/testing';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -29,17 +30,17 @@ export interface SafekeeperStatus {
 export class ComputeOrigin {
   readonly snapshot: ClusterSnapshot;
   readonly pageserver: FakePageserver;
-  readonly major: 17 | 18;
+  readonly major: PgMajor;
   readonly #stock: StockPostgres;
 
-  private constructor(major: 17 | 18, stock: StockPostgres) {
+  private constructor(major: PgMajor, stock: StockPostgres) {
     this.major = major;
     this.#stock = stock;
     this.snapshot = snapshotOfCluster(stock.dataDirectory, major);
     this.pageserver = new FakePageserver(stock.dataDirectory, this.snapshot);
   }
 
-  static async create(major: 17 | 18): Promise<ComputeOrigin> {
+  static async create(major: PgMajor): Promise<ComputeOrigin> {
     preloadLibrary();
     const stock = StockPostgres.create({ major });
     await stock.start();

@@ -1,4 +1,5 @@
 import { formatLsn, isId, parseLsn, type Lsn, type SystemId, type TenantId, type TimelineId } from '@zenith/base';
+import { PG_MAJORS } from '@zenith/pg-format';
 import { readFileSync } from 'node:fs';
 import * as v from 'valibot';
 import { checkSettings } from '../data-directory/configuration.ts';
@@ -83,7 +84,7 @@ const ComputeConfigSchema = v.strictObject({
     httpPort: port(1),
   }),
   postgres: v.strictObject({
-    major: v.picklist([17, 18]),
+    major: v.picklist(PG_MAJORS),
     /** Folder of a distribution's server programs; npm's are used when it is left out. */
     binDir: v.optional(v.pipe(v.string(), v.minLength(1))),
     host: v.optional(host, '127.0.0.1'),

@@ -1,12 +1,13 @@
 import { formatLsn, parseLsn } from '@zenith/base';
 import { decodeControlFile } from '@zenith/pg-format';
+import { SAMPLED_MAJORS } from '@zenith/testing';
 import { existsSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { ComputeCluster, ComputeOrigin, SEGMENT_SIZE, SILENT } from './compute-cluster.test-support.ts';
 import { findWalTail } from './find-wal-tail.ts';
 
-describe.each([18, 17] as const)('a compute of PostgreSQL %d', (major) => {
+describe.each(SAMPLED_MAJORS)('a compute of PostgreSQL %d', (major) => {
   let origin: ComputeOrigin;
   const clusters: ComputeCluster[] = [];
   beforeAll(async () => {

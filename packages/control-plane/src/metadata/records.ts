@@ -1,5 +1,5 @@
 import { isId, parseLsn, type Lsn, type SystemId, type TimelineId } from '@zenith/base';
-import type { PgMajor } from '@zenith/pg-format';
+import { PG_MAJORS, type PgMajor } from '@zenith/pg-format';
 import * as v from 'valibot';
 
 /** An LSN, as text in JSON. */
@@ -20,13 +20,13 @@ export const timelineId = v.pipe(
 export const portNumber = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65535));
 
 /** A PostgreSQL major version this release runs. */
-export const pgMajor = v.picklist([17, 18] as const);
+export const pgMajor = v.picklist(PG_MAJORS);
 
 const instant = v.pipe(v.string(), v.isoTimestamp());
 
 /** Value of `timeline/<id>`. */
 export const timelineSchema = v.strictObject({
-  pgMajor: v.picklist([15, 16, 17, 18] as const),
+  pgMajor: v.picklist(PG_MAJORS),
   systemId: v.pipe(
     v.string(),
     v.digits(),

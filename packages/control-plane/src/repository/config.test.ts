@@ -20,7 +20,7 @@ test('what is written is read back', () => {
 
 test.each([
   ['an unknown key', { ...good, pgmajor: 18 }, 'pgmajor'],
-  ['an unsupported version', { ...good, pgMajor: 15 }, 'pgMajor'],
+  ['an unsupported version', { ...good, pgMajor: 14 }, 'pgMajor'],
   ['a port that is none', { ...good, pageserver: { port: 70_000, httpPort: 9898 } }, 'pageserver.port'],
   ['no safekeeper', { ...good, safekeepers: [] }, 'safekeepers'],
   [

@@ -1,5 +1,6 @@
 import { execFile } from 'node:child_process';
 import type { Lsn, SystemId, TenantId, TimelineId } from '@zenith/base';
+import type { PgMajor } from '@zenith/pg-format';
 import * as v from 'valibot';
 import { ControlPlaneError, oneLine } from '../errors.ts';
 import { lsnText, pgMajor } from '../metadata/records.ts';
@@ -35,7 +36,7 @@ export interface ClusterImport {
 
 /** The imported cluster. */
 export interface ImportedCluster {
-  readonly pgMajor: 17 | 18;
+  readonly pgMajor: PgMajor;
   readonly systemId: SystemId;
   /** The end of its shutdown checkpoint: where the timeline begins. */
   readonly startLsn: Lsn;

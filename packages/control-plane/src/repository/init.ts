@@ -3,6 +3,7 @@ import { userInfo } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { newTenantId, newTimelineId, ZenithError, type TenantId } from '@zenith/base';
 import type { InitializedDirectory, Installation } from '@zenith/compute';
+import type { PgMajor } from '@zenith/pg-format';
 import { MAIN_BRANCH } from '../branches/create-branch.ts';
 import {
   ControlPlaneError,
@@ -33,7 +34,7 @@ export interface InitOptions {
   /** Folder in which `.zenith` is made. */
   readonly folder: string;
   /** PostgreSQL's major version; 18, or that of `pgBinDir`. */
-  readonly pgMajor?: 17 | 18 | undefined;
+  readonly pgMajor?: PgMajor | undefined;
   /** A distribution's PostgreSQL programs instead of npm's. */
   readonly pgBinDir?: string | undefined;
   readonly safekeepers?: number | undefined;
@@ -72,7 +73,7 @@ function makeConfig(options: InitOptions, tenant: TenantId, installation: Instal
   const config: RepositoryConfig = {
     format: 1,
     tenant,
-    pgMajor: installation.major === 17 ? 17 : 18,
+    pgMajor: installation.major,
     pgBinDir: options.pgBinDir === undefined ? null : resolve(options.pgBinDir),
     superuser: superuserName(),
     osUser: options.osUser ?? null,

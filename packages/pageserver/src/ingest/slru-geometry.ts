@@ -3,6 +3,7 @@ import {
   COMMIT_TS,
   MULTIXACT_MEMBERS,
   MULTIXACT_OFFSETS,
+  formatOf,
   type PgMajor,
   type SlruGeometry,
 } from '@zenith/pg-format';
@@ -18,7 +19,7 @@ export const SLRU_GEOMETRY: Readonly<Record<SlruKind, SlruGeometry>> = {
 
 /** How wide a page number of an SLRU is in WAL records of that version. Unit: bytes. PG 17: 64-bit page numbers, slru.h. */
 export function pageNumberSize(major: PgMajor): 4 | 8 {
-  return major >= 17 ? 8 : 4;
+  return formatOf(major).slruPageNumberLength;
 }
 
 /** Reads a page number of an SLRU from a WAL record. */

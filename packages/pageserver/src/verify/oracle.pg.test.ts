@@ -1,4 +1,5 @@
 import { parseLsn } from '@zenith/base';
+import { SAMPLED_MAJORS } from '@zenith/testing';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Oracle } from './oracle.test-support.ts';
 
@@ -8,7 +9,7 @@ afterEach(async () => {
   oracle = undefined;
 });
 
-describe.each([18, 17] as const)('PostgreSQL %i', (major) => {
+describe.each(SAMPLED_MAJORS)('PostgreSQL %i', (major) => {
   it('an imported cluster that did nothing but start and stop is what the timeline has', async () => {
     oracle = await Oracle.start(major);
     const { differences, relationPages, slruPages, files, forks } = await oracle.stopAndCompare();

@@ -1,7 +1,7 @@
 import { mkdtempSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { newTenantId, newTimelineId, type Lsn } from '@zenith/base';
-import { decodeCheckPoint, type CheckPoint } from '@zenith/pg-format';
+import { decodeCheckPoint, type CheckPoint, type PgMajor } from '@zenith/pg-format';
 import { StockPostgres, chownTree, temporaryDirectory, unprivilegedUser } from '@zenith/testing';
 import { inspectCluster } from '../import/cluster.ts';
 import { importCluster } from '../import/import-cluster.ts';
@@ -39,7 +39,7 @@ export class Oracle {
 
   /** Makes a cluster, imports it and starts its server. */
   static async start(
-    major: 17 | 18,
+    major: PgMajor,
     settings: Readonly<Record<string, string>> = {},
     options: Partial<StorageOptions> = {},
   ): Promise<Oracle> {

@@ -2,7 +2,7 @@ import { existsSync, readFileSync, readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { parseLsn, type Lsn } from '@zenith/base';
-import { StockPostgres } from '@zenith/testing';
+import { EVERY_MAJOR, StockPostgres } from '@zenith/testing';
 import { decodeControlFile, encodeControlFile } from '../control-file/control-file.ts';
 import { pageChecksum } from '../page/checksum.ts';
 import { pageIsNew, storedPageChecksum } from '../page/header.ts';
@@ -40,6 +40,7 @@ import {
   slruPageInSegment,
   slruSegment,
 } from './slru.ts';
+import { formatOf } from '../versions/formats.ts';
 import { encodeTwoPhaseFile, parseTwoPhaseFile, parseTwoPhaseFileName, twoPhaseFileName } from './two-phase-file.ts';
 
 /** One transaction record, copied. */
@@ -79,7 +80,7 @@ function copyOf(record: WalRecord, xact: XactRecord): Seen {
   };
 }
 
-describe.each([17, 18] as const)('a data directory of PostgreSQL %i', (major) => {
+describe.each(EVERY_MAJOR)('a data directory of PostgreSQL %i', (major) => {
   let server: StockPostgres;
   let path: (...parts: string[]) => string;
   let start: Lsn;
@@ -179,7 +180,7 @@ describe.each([17, 18] as const)('a data directory of PostgreSQL %i', (major) =>
       pgTimeline: 1,
       previousPgTimeline: 1,
       fullPageWrites: true,
-      walLevel: 2,
+      walLevel: formatOf(major).checkPointHasWalLevel ? 2 : 0,
       oldestActiveXid: 0,
     });
     expect(xidOfFull(control.checkPointCopy.nextXid)).toBeGreaterThan(Math.max(...Object.values(xids)));

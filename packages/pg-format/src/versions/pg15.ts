@@ -1,6 +1,6 @@
 import type { VersionFormat } from './version-format.ts';
 
-/** PostgreSQL 15. Verified against the source of 15.18. */
+/** PostgreSQL 15. Verified against a cluster of 15. */
 export const PG15: VersionFormat = {
   major: 15,
   walPageMagic: 0xd110,
@@ -16,5 +16,8 @@ export const PG15: VersionFormat = {
   relationMapLength: 512,
   twoPhaseNameLength: 8,
   xactStatsItemLength: 12,
+  slruPageNumberLength: 4,
+  hasWalSummaries: false,
+  dataChecksumsByDefault: false,
   tablespaceDirectory: 'PG_15_202209061',
 };

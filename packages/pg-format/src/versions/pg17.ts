@@ -16,5 +16,8 @@ export const PG17: VersionFormat = {
   relationMapLength: 524,
   twoPhaseNameLength: 16,
   xactStatsItemLength: 12,
+  slruPageNumberLength: 8,
+  hasWalSummaries: true,
+  dataChecksumsByDefault: false,
   tablespaceDirectory: 'PG_17_202406281',
 };

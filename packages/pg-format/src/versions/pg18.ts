@@ -16,5 +16,8 @@ export const PG18: VersionFormat = {
   relationMapLength: 524,
   twoPhaseNameLength: 16,
   xactStatsItemLength: 16,
+  slruPageNumberLength: 8,
+  hasWalSummaries: true,
+  dataChecksumsByDefault: true,
   tablespaceDirectory: 'PG_18_202506291',
 };

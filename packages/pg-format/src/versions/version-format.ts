@@ -30,6 +30,12 @@ export interface VersionFormat {
   readonly twoPhaseNameLength: 8 | 16;
   /** Size of one dropped-statistics item in commit, abort and prepare records. Unit: bytes. PG: xl_xact_stats_item, xact.h. */
   readonly xactStatsItemLength: 12 | 16;
+  /** How wide a page number of an SLRU is in WAL records. Unit: bytes. PG 17: int64, slru.h. */
+  readonly slruPageNumberLength: 4 | 8;
+  /** True when there is a directory pg_wal/summaries. PG 17. */
+  readonly hasWalSummaries: boolean;
+  /** True when initdb makes a cluster with data checksums unless told otherwise. PG 18. */
+  readonly dataChecksumsByDefault: boolean;
   /** Version in the name of a tablespace's directory, `PG_<major>_<catalog version>`. PG: TABLESPACE_VERSION_DIRECTORY, relpath.h. */
   readonly tablespaceDirectory: string;
 }

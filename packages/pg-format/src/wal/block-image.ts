@@ -1,10 +1,11 @@
-import { CorruptionError, ZenithError, assert, formatLsn } from '@zenith/base';
-import type { PgFormatErrorCode } from '../errors.ts';
+import { CorruptionError, assert, formatLsn } from '@zenith/base';
 import { copyBytes } from '../page/copy-bytes.ts';
 import { BLCKSZ, type Page } from '../page/page.ts';
 import { BKPIMAGE_COMPRESSED, BKPIMAGE_COMPRESS_LZ4, BKPIMAGE_COMPRESS_PGLZ } from './constants.ts';
+import { lz4Decompress } from './lz4.ts';
 import { pglzDecompress } from './pglz.ts';
 import type { BlockReference, WalRecord } from './record.ts';
+import { zstdDecompress } from './zstd.ts';
 
 // Scratch of one synchronous call.
 const plain = new Uint8Array(BLCKSZ);
@@ -13,7 +14,6 @@ const plain = new Uint8Array(BLCKSZ);
  * Makes `page` the image that the record carries of its block `blockIndex`, the hole filled with zeroes; redo then sets the LSN. Works for images
  * to apply and for those that only check redo. PG 15-18: RestoreBlockImage(), xlogreader.c.
  * @throws CorruptionError when the image is damaged
- * @throws ZenithError `unsupported-compression` for lz4 and zstd
  */
 export function restoreBlockImage(record: WalRecord, blockIndex: number, page: Page): void {
   const block = blockIndex < record.blockCount ? (record.blocks[blockIndex] as BlockReference) : undefined;
@@ -36,16 +36,16 @@ export function restoreBlockImage(record: WalRecord, blockIndex: number, page: P
 }
 
 function decompress(record: WalRecord, block: BlockReference, blockIndex: number): void {
-  if ((block.imageInfo & BKPIMAGE_COMPRESS_PGLZ) === 0) {
-    const method = (block.imageInfo & BKPIMAGE_COMPRESS_LZ4) === 0 ? 'zstd' : 'lz4';
-    throw new ZenithError<PgFormatErrorCode>(
-      'unsupported-compression',
-      `the image of block ${blockIndex} in the WAL record at ${formatLsn(record.lsn)} is compressed with ${method}, which is not supported: set wal_compression to off or pglz`,
-    );
-  }
-  if (!pglzDecompress(record.bytes, block.imageOffset, block.imageLength, plain, BLCKSZ - block.holeLength)) {
+  const rawLength = BLCKSZ - block.holeLength;
+  if (!decompressor(block.imageInfo)(record.bytes, block.imageOffset, block.imageLength, plain, rawLength)) {
     throw new CorruptionError(
       `WAL record at ${formatLsn(record.lsn)}: the image of block ${blockIndex} cannot be decompressed`,
     );
   }
+}
+
+/** The method by the first bit that is set, as RestoreBlockImage() asks for them. */
+function decompressor(imageInfo: number): typeof pglzDecompress {
+  if ((imageInfo & BKPIMAGE_COMPRESS_PGLZ) !== 0) return pglzDecompress;
+  return (imageInfo & BKPIMAGE_COMPRESS_LZ4) !== 0 ? lz4Decompress : zstdDecompress;
 }

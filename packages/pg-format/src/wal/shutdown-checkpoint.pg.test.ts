@@ -2,7 +2,7 @@ import { closeSync, openSync, readFileSync, writeFileSync, writeSync } from 'nod
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { INVALID_LSN, parseLsn, type Lsn } from '@zenith/base';
-import { StockPostgres, chownTree, unprivilegedUser } from '@zenith/testing';
+import { SAMPLED_MAJORS, StockPostgres, chownTree, unprivilegedUser } from '@zenith/testing';
 import { DbState, decodeControlFile, encodeControlFile } from '../control-file/control-file.ts';
 import { DEFAULT_WAL_SEGMENT_SIZE, XLOG_BLCKSZ } from './constants.ts';
 import { writeWalPageHeader } from './page-header.ts';
@@ -11,7 +11,7 @@ import { encodeShutdownCheckpoint } from './shutdown-checkpoint.ts';
 
 const SEGMENT = DEFAULT_WAL_SEGMENT_SIZE;
 
-describe.each([17, 18] as const)('PostgreSQL %i starts without recovery at a checkpoint made', (major) => {
+describe.each(SAMPLED_MAJORS)('PostgreSQL %i starts without recovery at a checkpoint made', (major) => {
   let server: StockPostgres;
   let rowCount = 1;
 

@@ -1,11 +1,13 @@
 import { fieldsDetail, type DetailField } from '../describe/main-data.ts';
 import { maskHeapPage } from '../masks/heap.ts';
-import { unsupported, withoutPages } from '../rmgr/no-redo.ts';
+import { withoutPages } from '../rmgr/no-redo.ts';
 import { resourceManager, type RecordType, type ResourceManager } from '../rmgr/resource-manager.ts';
 import { redoHeapDelete } from './delete.ts';
+import { redoHeapFreezePage15, redoHeapFreezePage16 } from './freeze.ts';
 import { redoHeapConfirm, redoHeapInplace } from './in-place.ts';
 import { XLOG_HEAP_INIT_PAGE, redoHeapInsert, redoHeapMultiInsert } from './insert.ts';
 import { redoHeapLock, redoHeapLockUpdated } from './lock.ts';
+import { redoHeapPrune, redoHeapVacuum } from './prune-before-17.ts';
 import { redoHeapPruneFreeze } from './prune.ts';
 import { redoHeapHotUpdate, redoHeapUpdate } from './update.ts';
 import { redoHeapVisible } from './visible.ts';
@@ -66,11 +68,36 @@ function heap2(pruning: Readonly<Record<number, RecordType>>): ResourceManager {
   });
 }
 
-/** HEAP2 up to 16: pruning, vacuuming and freezing are records of their own. */
+const count = (at: number, label: string): DetailField => ({ label, at, size: 2 });
+
+/** Pruning and vacuuming up to 16, records of their own. */
+const pruneAndVacuum: Readonly<Record<number, RecordType>> = {
+  0x10: {
+    name: 'PRUNE',
+    redo: redoHeapPrune,
+    detail: fieldsDetail(xid(0, 'conflict horizon'), count(4, 'redirected'), count(6, 'dead')),
+  },
+  0x20: { name: 'VACUUM', redo: redoHeapVacuum, detail: fieldsDetail(count(0, 'unused')) },
+};
+
+/** HEAP2 of 15: a freeze record says for each tuple how. */
 export const HEAP2_15: ResourceManager = heap2({
-  0x10: unsupported('PRUNE'),
-  0x20: unsupported('VACUUM'),
-  0x30: unsupported('FREEZE_PAGE'),
+  ...pruneAndVacuum,
+  0x30: {
+    name: 'FREEZE_PAGE',
+    redo: redoHeapFreezePage15,
+    detail: fieldsDetail(xid(0, 'cutoff'), count(4, 'tuples')),
+  },
+});
+
+/** HEAP2 of 16: a freeze record has plans, each for many tuples. */
+export const HEAP2_16: ResourceManager = heap2({
+  ...pruneAndVacuum,
+  0x30: {
+    name: 'FREEZE_PAGE',
+    redo: redoHeapFreezePage16,
+    detail: fieldsDetail(xid(0, 'conflict horizon'), count(4, 'plans')),
+  },
 });
 
 const pruneDetail = fieldsDetail(flags(1));

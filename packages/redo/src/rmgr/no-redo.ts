@@ -14,15 +14,3 @@ export function withoutPages(name: string, detail?: RecordType['detail']): Recor
 export function allWithoutPages(names: Readonly<Record<number, string>>): Record<number, RecordType> {
   return Object.fromEntries(Object.entries(names).map(([info, name]) => [Number(info), withoutPages(name)]));
 }
-
-/** A kind of record that is known by name, but whose redo is not written yet: `unsupported-record` by {@link isUnsupported}. */
-export function unsupported(name: string): RecordType {
-  return { name, redo: unsupportedRedo };
-}
-
-const unsupportedRedo: RedoRoutine = () => false;
-
-/** True when redo of that kind of record is not written yet. Its `redo` must not be called. */
-export function isUnsupported(type: RecordType): boolean {
-  return type.redo === unsupportedRedo;
-}

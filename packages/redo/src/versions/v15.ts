@@ -7,7 +7,7 @@ import type { VersionTable } from '../rmgr/resource-manager.ts';
 import { SPGIST_15 } from '../spgist/resource-manager.ts';
 import { resourceManagerTable } from './common.ts';
 
-/** PostgreSQL 15. Their own prune, vacuum and freeze records are not redone yet. */
+/** PostgreSQL 15. */
 export const VERSION_15: VersionTable = {
   major: 15,
   resourceManagers: resourceManagerTable({

@@ -8,13 +8,12 @@ import {
   type NodeId,
   type TimelineIdentity,
 } from '@zenith/consensus';
-import { isWalSegmentSize } from '@zenith/pg-format';
+import { PG_MAJORS, isWalSegmentSize } from '@zenith/pg-format';
 import type { Logger } from 'pino';
 import { ControlFile } from '../control-file/control-file.ts';
 import type { Disk } from '../disk/disk.ts';
 import { SafekeeperError } from '../errors.ts';
 import { recoverWal } from '../wal-storage/recovery.ts';
-import { PG_MAJORS } from '../wal-storage/record-end.ts';
 import { Segments } from '../wal-storage/segments.ts';
 import { WalWriter } from '../wal-storage/wal-writer.ts';
 import type { TimelineMetrics } from './metrics.ts';

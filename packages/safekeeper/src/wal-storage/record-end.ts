@@ -1,9 +1,6 @@
 import { assert, CorruptionError, type Lsn } from '@zenith/base';
 import type { TimelineIdentity } from '@zenith/consensus';
-import { WalRecord, WalStreamDecoder, type PgMajor, type WalEnd } from '@zenith/pg-format';
-
-/** Versions of PostgreSQL whose WAL is understood. */
-export const PG_MAJORS: readonly PgMajor[] = [15, 16, 17, 18];
+import { PG_MAJORS, WalRecord, WalStreamDecoder, type PgMajor, type WalEnd } from '@zenith/pg-format';
 
 /** The version as a known one. @throws AssertionError for any other: a timeline of it is never created */
 function pgMajorOf(identity: TimelineIdentity): PgMajor {
