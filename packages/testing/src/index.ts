@@ -1,3 +1,4 @@
+export { FaultyStorage, type StorageFault, type StorageOperation } from './faulty-storage.ts';
 export { freePort } from './free-port.ts';
 export { chownTree, unprivilegedUser, type OsUser } from './os-user.ts';
 export { StockPostgres, stockInstallation, type StockPostgresOptions } from './stock-postgres.ts';
