@@ -22,7 +22,7 @@ export {
   xidPrecedesOrEquals,
 } from './transaction-id.ts';
 export { PAI_IS_HEAP, PAI_OVERWRITE, addItem, addItemSpace } from './page/add-item.ts';
-export { pageChecksum } from './page/checksum.ts';
+export { PG_DATA_CHECKSUM_VERSION, pageChecksum } from './page/checksum.ts';
 export {
   pageIndexMultiDelete,
   pageIndexTupleDelete,

@@ -7,6 +7,7 @@ import { countArgument, pgVersionArgument, portArgument } from './arguments.ts';
 export interface ParsedInitOptions {
   readonly pgVersion?: PgMajor;
   readonly pgBin?: string;
+  readonly dataChecksums?: boolean;
   readonly safekeepers?: number;
   readonly host?: string;
   readonly pageserverPort?: number;
@@ -27,6 +28,10 @@ export function addInitOptions(command: Command): Command {
       pgVersionArgument,
     )
     .option('--pg-bin <dir>', "use the PostgreSQL programs in this folder, a distribution's, instead of npm's")
+    .option(
+      '--data-checksums',
+      'let PostgreSQL keep a checksum on each page (pages are checked where they are stored anyway)',
+    )
     .option('--safekeepers <n>', 'how many safekeepers keep the WAL (default: 1)', countArgument)
     .option('--host <address>', 'address that everything listens on (default: 127.0.0.1)')
     .option('--pageserver-port <port>', `pageserver, page protocol (default: ${PAGESERVER_PORTS.port})`, portArgument)
@@ -53,6 +58,7 @@ export function initOptions(parsed: ParsedInitOptions): InitCommandOptions {
   return {
     pgMajor: parsed.pgVersion,
     pgBinDir: parsed.pgBin,
+    dataChecksums: parsed.dataChecksums,
     safekeepers: parsed.safekeepers,
     host: parsed.host,
     pageserverPort: parsed.pageserverPort,

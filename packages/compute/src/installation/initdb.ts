@@ -17,6 +17,8 @@ export interface InitdbOptions {
   readonly user: OsUser;
   /** Name of the database superuser. */
   readonly superuser: string;
+  /** Whether pages carry checksums. */
+  readonly dataChecksums: boolean;
   /** Called with each line of progress initdb prints. */
   readonly onProgress?: (line: string) => void;
   /** Where the temporary directory is made; the system's by default. */
@@ -38,7 +40,7 @@ const INITDB_TIMEOUT_MS = 300_000;
 const OUTPUT_KEPT_MAX = 8192;
 
 /**
- * Runs initdb into a temporary directory owned by `user`: C locale, UTF-8, no data checksums (every page is checked where it is stored), trust authentication, no fsync (the
+ * Runs initdb into a temporary directory owned by `user`: C locale, UTF-8, trust authentication, no fsync (the
  * directory is imported and thrown away).
  * @throws ComputeError `initdb-failed` with initdb's own words; nothing is left behind then
  */
@@ -62,13 +64,19 @@ export async function initdb(options: InitdbOptions): Promise<InitializedDirecto
       '--auth=trust',
       '--no-sync',
       '--no-instructions',
-      ...(formatOf(installation.major).dataChecksumsByDefault ? ['--no-data-checksums'] : []),
+      ...checksumArguments(installation, options.dataChecksums),
     ]);
     return { pgdata, remove };
   } catch (error) {
     remove();
     throw error;
   }
+}
+
+/** The option that initdb's default makes necessary; none exists for what it does by itself before 18. */
+function checksumArguments({ major }: Installation, wanted: boolean): readonly string[] {
+  if (wanted === formatOf(major).dataChecksumsByDefault) return [];
+  return [wanted ? '--data-checksums' : '--no-data-checksums'];
 }
 
 function run({ installation, user, onProgress }: InitdbOptions, args: readonly string[]): Promise<void> {

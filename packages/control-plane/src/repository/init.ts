@@ -45,6 +45,8 @@ export interface InitOptions {
   readonly safekeeperPortFirst?: number | undefined;
   readonly safekeeperHttpPortFirst?: number | undefined;
   readonly computePortFirst?: number | undefined;
+  /** Whether PostgreSQL's pages carry checksums; not unless asked for: every page is checked where it is stored anyway. */
+  readonly dataChecksums?: boolean | undefined;
   /** OS user for PostgreSQL when run as root. */
   readonly osUser?: string | undefined;
   /** Told what is being done, step by step. */
@@ -137,7 +139,9 @@ async function fill(root: string, options: InitOptions, installation: Installati
   const layout = repositoryLayout(root);
   throwIfInterrupted(signal);
   onProgress?.(`creating a PostgreSQL ${installation.major} cluster (initdb)`);
-  const cluster = await asControlPlaneError('initdb-failed', () => runInitdb(config, installation));
+  const cluster = await asControlPlaneError('initdb-failed', () =>
+    runInitdb(config, installation, options.dataChecksums ?? false),
+  );
   try {
     throwIfInterrupted(signal);
     onProgress?.('importing it into the pageserver');
@@ -172,9 +176,18 @@ function setModes(layout: RepositoryLayout): void {
   chmodSync(layout.root, 0o711);
 }
 
-async function runInitdb(config: RepositoryConfig, installation: Installation): Promise<InitializedDirectory> {
+async function runInitdb(
+  config: RepositoryConfig,
+  installation: Installation,
+  dataChecksums: boolean,
+): Promise<InitializedDirectory> {
   const { chooseOsUser, initdb } = await import('@zenith/compute');
-  return initdb({ installation, user: chooseOsUser(config.osUser ?? undefined), superuser: config.superuser });
+  return initdb({
+    installation,
+    user: chooseOsUser(config.osUser ?? undefined),
+    superuser: config.superuser,
+    dataChecksums,
+  });
 }
 
 /**

@@ -4,6 +4,7 @@ import { CorruptionError, PG_TIMELINE, ZenithError, formatLsn, type Lsn, type Sy
 import {
   BLCKSZ,
   DbState,
+  PG_DATA_CHECKSUM_VERSION,
   RELSEG_SIZE,
   RM_XLOG_ID,
   SIZE_OF_CHECK_POINT,
@@ -28,6 +29,8 @@ export interface Cluster {
   readonly path: string;
   readonly pgMajor: PgMajor;
   readonly systemId: SystemId;
+  /** True when every page that is not new carries a checksum. */
+  readonly dataChecksums: boolean;
   /** End of the shutdown checkpoint record: the LSN that what is in the directory is the state of. */
   readonly lsn: Lsn;
   /** Content of global/pg_control. */
@@ -52,7 +55,15 @@ export function inspectCluster(path: string): Cluster {
     );
   requireSupported(path, control);
   const { lsn, checkpoint } = readShutdownCheckpoint(path, control);
-  return { path, pgMajor: control.major, systemId: control.systemId, lsn, controlFile, checkpoint };
+  return {
+    path,
+    pgMajor: control.major,
+    systemId: control.systemId,
+    dataChecksums: control.dataChecksumVersion !== 0,
+    lsn,
+    controlFile,
+    checkpoint,
+  };
 }
 
 function readControlFile(path: string): Uint8Array {
@@ -87,10 +98,10 @@ function requireSupported(path: string, control: ControlFile): void {
       `${path} was made by a PostgreSQL with other block or segment sizes than the usual ones`,
     );
   }
-  if (control.dataChecksumVersion !== 0)
+  if (control.dataChecksumVersion > PG_DATA_CHECKSUM_VERSION)
     throw new PageserverError(
       'unsupported-cluster',
-      `${path} has data checksums: disable them with 'pg_checksums --disable', or make it with 'initdb --no-data-checksums'`,
+      `${path} has data checksums of version ${control.dataChecksumVersion}: only version ${PG_DATA_CHECKSUM_VERSION} is known`,
     );
   if (control.checkPointCopy.pgTimeline !== PG_TIMELINE) {
     throw new PageserverError(

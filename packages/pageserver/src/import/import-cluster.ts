@@ -1,7 +1,17 @@
 import { closeSync, existsSync, openSync, readFileSync, readSync } from 'node:fs';
 import { join } from 'node:path';
 import { CorruptionError } from '@zenith/base';
-import { BLCKSZ, RELMAPPER_FILENAME, XactRecord, decodeRelationMap, parseTwoPhaseFile } from '@zenith/pg-format';
+import {
+  BLCKSZ,
+  RELMAPPER_FILENAME,
+  XactRecord,
+  decodeRelationMap,
+  pageChecksum,
+  pageIsNew,
+  parseTwoPhaseFile,
+  storedPageChecksum,
+  type Page,
+} from '@zenith/pg-format';
 import { ObjectKind } from '../key-space/object.ts';
 import { decodeOriginFile, encodeOriginValue } from '../snapshot/origin-file.ts';
 import type { Cluster } from './cluster.ts';
@@ -107,8 +117,10 @@ class ClusterImport {
       try {
         for (let length = readSync(fd, this.#buffer); length > 0; length = readSync(fd, this.#buffer)) {
           if (length % BLCKSZ !== 0) throw new CorruptionError('the file changed while it was read', { source: file });
-          for (let offset = 0; offset < length; offset += BLCKSZ)
-            this.#sink.put(kind, spc, db, rel, fork, block++, this.#buffer, offset, BLCKSZ);
+          for (let offset = 0; offset < length; offset += BLCKSZ, block++) {
+            if (kind === ObjectKind.relation && this.#cluster.dataChecksums) this.#verify(offset, block, file);
+            this.#sink.put(kind, spc, db, rel, fork, block, this.#buffer, offset, BLCKSZ);
+          }
           this.#pages += length / BLCKSZ;
           await this.#sink.backpressure();
         }
@@ -117,6 +129,24 @@ class ClusterImport {
       }
     }
     this.#onProgress({ pages: this.#pages, totalPages: this.#totalPages });
+  }
+
+  /** Holds that a page of the buffer carries the checksum it must: what comes from here on is trusted. */
+  #verify(offset: number, block: number, file: string): void {
+    const page: Page = {
+      bytes: this.#buffer.subarray(offset, offset + BLCKSZ),
+      view: new DataView(this.#buffer.buffer, this.#buffer.byteOffset + offset, BLCKSZ),
+    };
+    if (pageIsNew(page)) return;
+    const expected = pageChecksum(page, block);
+    const stored = storedPageChecksum(page);
+    if (stored !== expected)
+      throw new CorruptionError(
+        `block ${block} of its fork carries the checksum ${stored}, its content has ${expected}`,
+        {
+          source: file,
+        },
+      );
   }
 
   #putSize(kind: ObjectKind, spc: number, db: number, rel: number, fork: number, size: number): void {

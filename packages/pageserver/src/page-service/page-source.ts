@@ -5,7 +5,7 @@ export interface PageTimeline {
   /** Resolves when everything up to `lsn` can be read, here and in the ancestors. @throws ZenithError when that takes longer than `timeoutMs` */
   waitForLsn(lsn: Lsn, options: { readonly timeoutMs: number; readonly signal?: AbortSignal }): Promise<void>;
   /**
-   * Rebuilds `count` pages from `firstBlock` on into `out`, one after the other. @throws ZenithError `no-such-block` …, CorruptionError; `out` is then undefined
+   * Rebuilds `count` pages from `firstBlock` on into `out`, one after the other, with right checksums where the cluster has data checksums. @throws ZenithError `no-such-block` …, CorruptionError; `out` is then undefined
    */
   readRelationPages(
     spc: number,
@@ -22,6 +22,6 @@ export interface PageTimeline {
 
 /** Where the page service finds timelines. */
 export interface PageSource {
-  /** The timeline, or undefined when there is none of that name. */
+  /** The timeline, or undefined when there is none of that name. @throws CorruptionError when what is needed to serve it cannot be read */
   timeline(tenant: TenantId, timeline: TimelineId): PageTimeline | undefined;
 }

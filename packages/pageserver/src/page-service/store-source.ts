@@ -2,6 +2,7 @@ import type { Lsn } from '@zenith/base';
 import { ObjectKind } from '../key-space/object.ts';
 import type { TimelineStore } from '../timeline/timeline-store.ts';
 import type { Timeline } from '../timeline/timeline.ts';
+import { hasDataChecksums, setPageChecksums } from './data-checksums.ts';
 import type { PageSource, PageTimeline } from './page-source.ts';
 
 /** Serves the pages of the timelines of a store. */
@@ -16,9 +17,11 @@ export function storePageSource(store: TimelineStore): PageSource {
 
 class StorePageTimeline implements PageTimeline {
   readonly #timeline: Timeline;
+  readonly #dataChecksums: boolean;
 
   constructor(timeline: Timeline) {
     this.#timeline = timeline;
+    this.#dataChecksums = hasDataChecksums(timeline);
   }
 
   waitForLsn(lsn: Lsn, options: { readonly timeoutMs: number; readonly signal?: AbortSignal }): Promise<void> {
@@ -38,5 +41,6 @@ class StorePageTimeline implements PageTimeline {
   ): void {
     const object = this.#timeline.find(ObjectKind.relation, spc, db, rel, fork);
     this.#timeline.readPages(object, firstBlock, count, lsn, out, outOffset);
+    if (this.#dataChecksums) setPageChecksums(out, outOffset, firstBlock, count);
   }
 }

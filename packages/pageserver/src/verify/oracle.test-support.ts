@@ -42,9 +42,11 @@ export class Oracle {
     major: PgMajor,
     settings: Readonly<Record<string, string>> = {},
     options: Partial<StorageOptions> = {},
+    initdb: readonly string[] = [],
   ): Promise<Oracle> {
     const server = StockPostgres.create({
       major,
+      initdb,
       settings: {
         wal_level: 'replica',
         wal_keep_size: '20GB',
