@@ -27,7 +27,7 @@ module.exports = {
       name: 'production-never-imports-tests',
       severity: 'error',
       from: { path: '^packages/(?!testing)[^/]+/src', pathNot: '\\.test\\.ts$|test-support' },
-      to: { path: '^packages/testing/|\\.test\\.ts$|^integration_tests/|test-support' },
+      to: { path: '^packages/testing/|\\.test\\.ts$|^integration_tests/|^simulation/|test-support' },
     },
     { name: 'no-cycles', severity: 'error', from: {}, to: { circular: true } },
     { name: 'no-unresolvable', severity: 'error', from: {}, to: { couldNotResolve: true } },

@@ -25,8 +25,8 @@ export default defineConfig({
         ...shared,
         test: {
           name: 'unit',
-          include: ['packages/*/src/**/*.test.ts'],
-          exclude: ['**/*.pg.test.ts'],
+          include: ['packages/*/src/**/*.test.ts', 'simulation/**/*.test.ts'],
+          exclude: ['**/*.pg.test.ts', 'simulation/long/**'],
           testTimeout: 60_000,
         },
       },
@@ -53,7 +53,7 @@ export default defineConfig({
         ...shared,
         test: {
           name: 'long',
-          include: ['integration_tests/long/*.test.ts'],
+          include: ['integration_tests/long/*.test.ts', 'simulation/long/*.test.ts'],
           fileParallelism: false,
           testTimeout: 600_000,
           hookTimeout: 180_000,
