@@ -1,8 +1,9 @@
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { newTenantId, newTimelineId, parseLsn } from '@zenith/base';
+import { newTenantId, newTimelineId } from '@zenith/base';
 import { TimelineStore, importCluster, ingestLocalWal, inspectCluster } from '@zenith/pageserver';
 import { StockPostgres, temporaryDirectory } from '@zenith/testing';
+import { lastRecovery } from './support/recovery.ts';
 import { atLeast, type Measurement } from './support/report.ts';
 
 const ACCOUNTS = 500_000;
@@ -31,13 +32,6 @@ const WORK = `
       commit;
     end loop;
   end $$`;
-
-/** Where a server's last crash recovery began and ended, and how long its redo took, by its own log. */
-function recovery(log: string): { start: number; end: number; seconds: number } {
-  const starts = [...log.matchAll(/redo starts at ([0-9A-F]+\/[0-9A-F]+)/g)].at(-1)?.[1] ?? '';
-  const done = [...log.matchAll(/redo done at ([0-9A-F]+\/[0-9A-F]+) system usage: .* elapsed: ([0-9.]+) s/g)].at(-1);
-  return { start: parseLsn(starts), end: parseLsn(done?.[1] ?? ''), seconds: Number(done?.[2]) };
-}
 
 const SETTINGS = {
   wal_keep_size: '20GB',
@@ -90,7 +84,7 @@ export async function benchIngest(transactions: number, report: (measurement: Me
     await store.close();
 
     await postgres.start();
-    const redo = recovery(readFileSync(join(dirname(postgres.dataDirectory), 'postgres.log'), 'utf8'));
+    const redo = lastRecovery(readFileSync(join(dirname(postgres.dataDirectory), 'postgres.log'), 'utf8'));
     await postgres.stop();
     const stock = (redo.end - redo.start) / MB / redo.seconds;
     report(

@@ -19,6 +19,23 @@ export function atLeast(name: string, ours: number, theirs: number, target: numb
   };
 }
 
+/** The ratio `ours / theirs`, which should be at most `target`. */
+export function ratioAtMost(name: string, ours: number, theirs: number, target: number, unit: string): Measurement {
+  const ratio = ours / theirs;
+  return {
+    name,
+    value: `${ratio.toFixed(3)}×`,
+    target: `≤ ${target}×`,
+    met: ratio <= target,
+    detail: `${ours.toFixed(2)} against ${theirs.toFixed(2)} ${unit}`,
+  };
+}
+
+/** A rate that should be at least `target`; `detail` says what bounds it. */
+export function rateAtLeast(name: string, rate: number, target: number, unit: string, detail: string): Measurement {
+  return { name, value: rate.toFixed(2), target: `≥ ${target}`, met: rate >= target, detail: `${unit}; ${detail}` };
+}
+
 /** A time in milliseconds that should be at most `target`. */
 export function atMost(name: string, ms: readonly number[], target: number): Measurement {
   const median = medianOf(ms);
@@ -32,7 +49,7 @@ export function atMost(name: string, ms: readonly number[], target: number): Mea
 }
 
 /** The middle one. */
-function medianOf(values: readonly number[]): number {
+export function medianOf(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   return sorted[Math.floor(sorted.length / 2)] ?? Number.NaN;
 }

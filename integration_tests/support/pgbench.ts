@@ -22,8 +22,20 @@ export interface PgbenchResult {
   readonly latencyMs: number;
 }
 
+/** True when a distribution's pgbench is there. */
+export function hasPgbench(): boolean {
+  return locateClient('pgbench') !== undefined;
+}
+
 /** Where a distribution's program is. @throws Error that says how to get it */
 function findClient(program: string): string {
+  const path = locateClient(program);
+  if (path === undefined)
+    throw new Error(`${program} was not found (Debian: apt-get install postgresql-client postgresql-contrib)`);
+  return path;
+}
+
+function locateClient(program: string): string | undefined {
   for (const folder of [
     '/usr/lib/postgresql/18/bin',
     '/usr/lib/postgresql/17/bin',
@@ -32,7 +44,7 @@ function findClient(program: string): string {
   ]) {
     if (existsSync(`${folder}/${program}`)) return `${folder}/${program}`;
   }
-  throw new Error(`${program} was not found (Debian: apt-get install postgresql-client postgresql-contrib)`);
+  return undefined;
 }
 
 async function pgbench({ port, user }: Target, args: readonly string[]): Promise<string> {
@@ -49,6 +61,11 @@ async function pgbench({ port, user }: Target, args: readonly string[]): Promise
 /** `pgbench -i`: makes the tables of TPC-B, `scale` × 100,000 accounts. */
 export async function pgbenchInitialize(target: Target, scale: number): Promise<void> {
   await pgbench(target, ['-i', '-q', '-s', String(scale)]);
+}
+
+/** Runs `transactions` of TPC-B with 8 clients. @throws Error with its output when it fails */
+export async function pgbenchTransactions(target: Target, transactions: number): Promise<void> {
+  await pgbench(target, ['-n', '-c', '8', '-j', '2', '-t', String(Math.ceil(transactions / 8))]);
 }
 
 /** Runs pgbench for `seconds` with 8 clients: TPC-B, or its selects only. @throws Error with its output when it fails, which a lost connection makes it do */

@@ -4,6 +4,7 @@ import {
   ZenithError,
   assert,
   crc32c,
+  crc32cOfView,
   formatLsn,
   lsn,
   newTimelineId,
@@ -52,6 +53,20 @@ describe('CRC-32C', () => {
     let byByte = 0;
     for (let i = 0; i < bytes.length; i++) byByte = crc32c(bytes, i, i + 1, byByte);
     expect(byByte).toBe(whole);
+  });
+
+  test('is the same of a view, from any place on and of any length', () => {
+    const bytes = Uint8Array.from({ length: 1000 }, (_, i) => (i * 131) & 0xff);
+    const view = new DataView(bytes.buffer, 3);
+    for (let length = 0; length < 450; length++) {
+      const start = length % 11;
+      const previous = length % 2 === 0 ? 0 : 0xfedcba98;
+      expect(crc32cOfView(view, start, start + length, previous | 0) >>> 0).toBe(
+        crc32c(bytes, 3 + start, 3 + start + length, previous),
+      );
+    }
+    expect(() => crc32cOfView(view, 990, 1000, 0)).toThrow(RangeError);
+    expect(() => crc32cOfView(view, 500, 1000, 0)).toThrow(RangeError);
   });
 });
 

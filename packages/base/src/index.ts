@@ -1,5 +1,5 @@
 export { AssertionError, assert, unreachable } from './assert.ts';
-export { crc32c, crc32cSigned } from './crc32c.ts';
+export { crc32c, crc32cOfView } from './crc32c.ts';
 export { CorruptionError, ZenithError, type CorruptionPosition } from './errors.ts';
 export {
   PG_TIMELINE,

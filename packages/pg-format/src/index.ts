@@ -28,6 +28,7 @@ export {
   pageIndexTupleDelete,
   pageIndexTupleDeleteNoCompact,
   pageIndexTupleOverwrite,
+  pageIndexTupleReplace,
   pageRepairFragmentation,
   pageTruncateLinePointerArray,
 } from './page/compactify.ts';

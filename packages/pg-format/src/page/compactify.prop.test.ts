@@ -1,11 +1,13 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
 import { CorruptionError } from '@zenith/base';
+import { addItem } from './add-item.ts';
 import {
   pageIndexMultiDelete,
   pageIndexTupleDelete,
   pageIndexTupleDeleteNoCompact,
   pageIndexTupleOverwrite,
+  pageIndexTupleReplace,
   pageRepairFragmentation,
   pageTruncateLinePointerArray,
 } from './compactify.ts';
@@ -23,7 +25,7 @@ import {
   setLinePointerRedirect,
   setLinePointerUnused,
 } from './line-pointer.ts';
-import type { Page } from './page.ts';
+import { allocatePage, type Page } from './page.ts';
 import { filledPage, itemsOf, text } from './page.test-support.ts';
 
 /** Space the tuples of a page take: what lies between pd_upper and the special space when there are no gaps. */
@@ -166,6 +168,22 @@ describe('index pages', () => {
         expect(itemsOf(page)).toEqual(model);
         expectNoGaps(page);
       }),
+    );
+  });
+
+  test('replace a tuple as by removing it and adding the new one, byte for byte, if there is room', () => {
+    fc.assert(
+      fc.property(filledPage, fc.nat(), fc.uint8Array({ minLength: 1, maxLength: 6000 }), (page, place, bytes) => {
+        const offsetNumber = 1 + (place % pageMaxOffset(page));
+        const model = allocatePage();
+        model.bytes.set(page.bytes);
+        pageIndexTupleDelete(model, offsetNumber);
+        const fits = addItem(model, bytes, 0, bytes.length, offsetNumber) === offsetNumber;
+        const before = text(page.bytes);
+        expect(pageIndexTupleReplace(page, offsetNumber, bytes, 0, bytes.length)).toBe(fits);
+        expect(text(page.bytes) === (fits ? text(model.bytes) : before)).toBe(true);
+      }),
+      { numRuns: 300 },
     );
   });
 

@@ -2,7 +2,7 @@ import {
   CorruptionError,
   INVALID_LSN,
   assert,
-  crc32cSigned,
+  crc32cOfView,
   formatLsn,
   readLsn,
   type Lsn,
@@ -256,7 +256,7 @@ export class WalStreamDecoder {
     this.#recordLsn = this.#lsn;
     if (
       !this.#recordHeaderIsValid(this.#chunk, this.#view, at, length) ||
-      !this.#checksumIsValid(this.#chunk, this.#view, at, length)
+      !this.#checksumIsValid(this.#view, at, length)
     )
       return false;
     if (!this.#accept(into, this.#chunk, this.#view, at, length)) return false;
@@ -265,7 +265,7 @@ export class WalStreamDecoder {
   }
 
   #finishAssembled(into: WalRecord): boolean {
-    if (!this.#checksumIsValid(this.#buffer, this.#bufferView, 0, this.#recordLength)) return false;
+    if (!this.#checksumIsValid(this.#bufferView, 0, this.#recordLength)) return false;
     if (!this.#accept(into, this.#buffer, this.#bufferView, 0, 0)) return false;
     this.#assembling = false;
     this.#statistics.assembledCount++;
@@ -482,9 +482,9 @@ export class WalStreamDecoder {
   }
 
   /** The CRC covers what follows the header first, then the header up to the CRC. PG: ValidXLogRecord(). */
-  #checksumIsValid(bytes: Uint8Array, view: DataView, offset: number, length: number): boolean {
-    const body = crc32cSigned(bytes, offset + SIZE_OF_XLOG_RECORD, offset + length, 0);
-    if (crc32cSigned(bytes, offset, offset + XL_CRC, body) === view.getInt32(offset + XL_CRC, true)) return true;
+  #checksumIsValid(view: DataView, offset: number, length: number): boolean {
+    const body = crc32cOfView(view, offset + SIZE_OF_XLOG_RECORD, offset + length, 0);
+    if (crc32cOfView(view, offset, offset + XL_CRC, body) === view.getInt32(offset + XL_CRC, true)) return true;
     return this.#failRecord('checksum', 'has a wrong checksum');
   }
 

@@ -3,7 +3,7 @@ import {
   INVALID_OFFSET_NUMBER,
   SIZE_OF_INDEX_TUPLE,
   itemPointerBlock,
-  pageIndexTupleDelete,
+  pageIndexTupleReplace,
   setItemPointer,
   type Page,
   type WalRecord,
@@ -61,14 +61,16 @@ function insertEntry(record: WalRecord, page: Page, leaf: boolean): void {
     const split = itemAt(page, offsetNumber, SIZE_OF_INDEX_TUPLE);
     setItemPointer(page.view, split, rightChild(record), INVALID_OFFSET_NUMBER);
   }
-  if (record.view.getUint8(at + IS_DELETE) !== 0) {
-    if (!leaf) throw new CorruptionError('an entry of an inner page is never replaced');
-    pageIndexTupleDelete(page, offsetNumber);
-  }
   const tuple = at + ENTRY_TUPLE;
   if (indexTupleIn(record.view, tuple, tuple + length) !== length)
     throw new CorruptionError(`${length} bytes of data for an index tuple that says it has less`);
-  putItem(page, record.bytes, tuple, length, offsetNumber);
+  if (record.view.getUint8(at + IS_DELETE) === 0) {
+    putItem(page, record.bytes, tuple, length, offsetNumber);
+    return;
+  }
+  if (!leaf) throw new CorruptionError('an entry of an inner page is never replaced');
+  if (!pageIndexTupleReplace(page, offsetNumber, record.bytes, tuple, length))
+    throw new CorruptionError(`no room for an item of ${length} bytes in the place of item ${offsetNumber}`);
 }
 
 function rightChild(record: WalRecord): number {

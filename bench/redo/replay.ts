@@ -1,0 +1,250 @@
+import { closeSync, existsSync, openSync, readSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import type { Lsn } from '@zenith/base';
+import {
+  BLCKSZ,
+  CLOG_XACTS_PER_PAGE,
+  DEFAULT_WAL_SEGMENT_SIZE,
+  FSM_FORKNUM,
+  MAIN_FORKNUM,
+  RELSEG_SIZE,
+  RM_HEAP2_ID,
+  RM_HEAP_ID,
+  RM_XACT_ID,
+  TRANSACTION_STATUS_ABORTED,
+  TRANSACTION_STATUS_COMMITTED,
+  VISIBILITYMAP_FORKNUM,
+  WalRecord,
+  WalStreamDecoder,
+  XLOG_XACT_ABORT,
+  XLOG_XACT_COMMIT,
+  XLOG_XACT_OPMASK,
+  XactRecord,
+  pageLsn,
+  parseAbort,
+  parseCommit,
+  parseWalSegmentFileName,
+  relationPath,
+  visibilityMapBlock,
+  walSegmentFileName,
+  walSegmentNumber,
+  type BlockReference,
+  type Page,
+  type PgMajor,
+} from '@zenith/pg-format';
+import {
+  VisibilityMapClears,
+  appendTransaction,
+  applyOperation,
+  encodeVisibilityMapClears,
+  firstDifference,
+  impliedVisibilityMapClears,
+  maskPage,
+  redoBlock,
+  startTransactionStatus,
+} from '@zenith/redo';
+
+const CHUNK = 128 * 1024;
+const PAGES_PER_SLAB = 8192;
+const FORKS = 4;
+const OPERATION_BYTES_MAX = 64 * 1024;
+const PG_TIMELINE = 1;
+
+/** Calls `take` with the WAL of a directory in chunks, from `start` on. The chunk is borrowed until `take` returns. */
+export function readWal(walDirectory: string, start: Lsn, take: (chunk: Uint8Array) => void): void {
+  const chunk = new Uint8Array(CHUNK);
+  const known = new Set(
+    readdirSync(walDirectory).filter((name) => parseWalSegmentFileName(name, DEFAULT_WAL_SEGMENT_SIZE) !== undefined),
+  );
+  let offset = start % DEFAULT_WAL_SEGMENT_SIZE;
+  for (let segment = walSegmentNumber(start, DEFAULT_WAL_SEGMENT_SIZE); ; segment++) {
+    const name = walSegmentFileName(PG_TIMELINE, segment, DEFAULT_WAL_SEGMENT_SIZE);
+    if (!known.has(name)) return;
+    const file = openSync(join(walDirectory, name), 'r');
+    try {
+      for (; offset < DEFAULT_WAL_SEGMENT_SIZE;) {
+        const count = readSync(file, chunk, 0, Math.min(CHUNK, DEFAULT_WAL_SEGMENT_SIZE - offset), offset);
+        if (count === 0) throw new Error(`${name} ends at byte ${offset}`);
+        take(count === CHUNK ? chunk : chunk.subarray(0, count));
+        offset += count;
+      }
+    } finally {
+      closeSync(file);
+    }
+    offset = 0;
+  }
+}
+
+/** The pages of one relation that were touched, by fork and block. */
+interface RelationPages {
+  readonly spc: number;
+  readonly db: number;
+  /** Of the first record that touched it. */
+  readonly rmid: number;
+  readonly forks: readonly (Page | undefined)[][];
+}
+
+/**
+ * Decodes WAL and redoes it on every page it touches, in memory: what a server's recovery does with its buffers. Pages come from the files of `base` when they are first touched.
+ * The visibility map bits that heap records clear, and the commit log, are redone, too.
+ */
+export class Replay {
+  readonly #major: PgMajor;
+  readonly #base: string;
+  readonly #relations = new Map<number, RelationPages>();
+  readonly #files = new Map<string, number | undefined>();
+  readonly #commitLog: Page[] = [];
+  readonly #clears = new VisibilityMapClears();
+  readonly #xact = new XactRecord();
+  readonly #operation = new DataView(new ArrayBuffer(OPERATION_BYTES_MAX));
+  #slab = new ArrayBuffer(0);
+  #slabUsed = PAGES_PER_SLAB;
+  #lastRel = 0;
+  #last: RelationPages | undefined;
+  /** Records decoded. */
+  records = 0;
+  /** Times a page was redone. */
+  blocks = 0;
+
+  constructor(major: PgMajor, base: string) {
+    this.#major = major;
+    this.#base = base;
+  }
+
+  /** Replays from `start` on, the record that begins at `last` included. */
+  run(walDirectory: string, start: Lsn, last: Lsn): void {
+    const decoder = new WalStreamDecoder(this.#major, start);
+    const record = new WalRecord();
+    readWal(walDirectory, start, (chunk) => {
+      decoder.push(chunk);
+      while (decoder.next(record)) {
+        if (record.lsn > last) continue;
+        this.records++;
+        this.#apply(record);
+      }
+    });
+  }
+
+  #apply(record: WalRecord): void {
+    for (let id = 0; id < record.blockCount; id++) {
+      const block = record.blocks[id] as BlockReference;
+      if (!block.inUse || block.fork === FSM_FORKNUM) continue;
+      this.blocks++;
+      const page = this.#page(record.rmid, block.spc, block.db, block.rel, block.fork, block.block);
+      redoBlock(this.#major, record, id, page);
+    }
+    if (record.rmid === RM_XACT_ID) this.#endTransaction(record);
+    else if (record.rmid === RM_HEAP_ID || record.rmid === RM_HEAP2_ID) this.#clearVisibilityMap(record);
+  }
+
+  #clearVisibilityMap(record: WalRecord): void {
+    const clears = this.#clears;
+    impliedVisibilityMapClears(record, clears);
+    if (clears.count === 0) return;
+    const heap = record.blocks[clears.blockIndex] as BlockReference;
+    let previous = -1;
+    for (let i = 0; i < clears.count; i++) {
+      const mapBlock = visibilityMapBlock(clears.heapBlocks[i] as number);
+      if (mapBlock === previous) continue;
+      previous = mapBlock;
+      const length = encodeVisibilityMapClears(this.#operation, 0, clears, mapBlock);
+      const page = this.#page(record.rmid, heap.spc, heap.db, heap.rel, VISIBILITYMAP_FORKNUM, mapBlock);
+      applyOperation(this.#operation, 0, length, page, record.endLsn);
+    }
+  }
+
+  #endTransaction(record: WalRecord): void {
+    const kind = record.info & XLOG_XACT_OPMASK;
+    const xact = this.#xact;
+    if (kind === XLOG_XACT_COMMIT) parseCommit(this.#major, record, xact);
+    else if (kind === XLOG_XACT_ABORT) parseAbort(this.#major, record, xact);
+    else return;
+    const status = kind === XLOG_XACT_COMMIT ? TRANSACTION_STATUS_COMMITTED : TRANSACTION_STATUS_ABORTED;
+    this.#setStatus(record.xid, status, record.endLsn);
+    for (let i = 0; i < xact.subxactCount; i++)
+      this.#setStatus(xact.view.getUint32(xact.subxactsOffset + i * 4, true), status, record.endLsn);
+  }
+
+  #setStatus(
+    xid: number,
+    status: typeof TRANSACTION_STATUS_COMMITTED | typeof TRANSACTION_STATUS_ABORTED,
+    lsn: Lsn,
+  ): void {
+    const number = Math.floor(xid / CLOG_XACTS_PER_PAGE);
+    const page = (this.#commitLog[number] ??= this.#newPage());
+    const end = appendTransaction(this.#operation, startTransactionStatus(this.#operation, 0, status), xid);
+    applyOperation(this.#operation, 0, end, page, lsn);
+  }
+
+  #page(rmid: number, spc: number, db: number, rel: number, fork: number, block: number): Page {
+    let relation = this.#last;
+    if (relation === undefined || this.#lastRel !== rel) {
+      relation = this.#relations.get(rel);
+      if (relation === undefined) {
+        relation = { spc, db, rmid, forks: Array.from({ length: FORKS }, () => []) };
+        this.#relations.set(rel, relation);
+      }
+      this.#lastRel = rel;
+      this.#last = relation;
+    }
+    if (relation.spc !== spc || relation.db !== db) throw new Error(`two relations have the number ${rel}`);
+    const pages = relation.forks[fork] as (Page | undefined)[];
+    while (pages.length < block) pages.push(undefined); // dense: an array with holes is slow
+    return (pages[block] ??= this.#load(spc, db, rel, fork, block));
+  }
+
+  #newPage(): Page {
+    if (this.#slabUsed === PAGES_PER_SLAB) {
+      this.#slab = new ArrayBuffer(PAGES_PER_SLAB * BLCKSZ);
+      this.#slabUsed = 0;
+    }
+    const offset = this.#slabUsed++ * BLCKSZ;
+    return { bytes: new Uint8Array(this.#slab, offset, BLCKSZ), view: new DataView(this.#slab, offset, BLCKSZ) };
+  }
+
+  #load(spc: number, db: number, rel: number, fork: number, block: number): Page {
+    const page = this.#newPage();
+    const segment = Math.floor(block / RELSEG_SIZE);
+    const path = relationPath(this.#major, { spc, db, rel, fork, segment });
+    let file = this.#files.get(path);
+    if (!this.#files.has(path)) {
+      const name = join(this.#base, path);
+      file = existsSync(name) ? openSync(name, 'r') : undefined;
+      this.#files.set(path, file);
+    }
+    if (file !== undefined) readSync(file, page.bytes, 0, BLCKSZ, (block % RELSEG_SIZE) * BLCKSZ);
+    return page;
+  }
+
+  /** Closes the files. */
+  close(): void {
+    for (const file of this.#files.values()) if (file !== undefined) closeSync(file);
+    this.#files.clear();
+  }
+
+  /**
+   * Compares the main fork's pages with those of a server that recovered the same WAL, as far as it has not changed them since.
+   * @returns how many pages were compared
+   * @throws Error for the first that differs
+   */
+  verify(recovered: string, last: Lsn): number {
+    const theirs = new Replay(this.#major, recovered);
+    let compared = 0;
+    try {
+      for (const [rel, { spc, db, rmid, forks }] of this.#relations) {
+        for (const [block, page] of (forks[MAIN_FORKNUM] ?? []).entries()) {
+          if (page === undefined) continue;
+          const other = theirs.#load(spc, db, rel, MAIN_FORKNUM, block);
+          if (pageLsn(other) > last) continue; // changed since
+          if (!maskPage(this.#major, rmid, page, block)) continue;
+          maskPage(this.#major, rmid, other, block);
+          if (firstDifference(page, other) !== undefined) throw new Error(`block ${block} of ${rel} differs`);
+          compared++;
+        }
+      }
+    } finally {
+      theirs.close();
+    }
+    return compared;
+  }
+}
