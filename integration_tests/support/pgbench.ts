@@ -39,6 +39,7 @@ function locateClient(program: string): string | undefined {
   for (const folder of [
     '/usr/lib/postgresql/18/bin',
     '/usr/lib/postgresql/17/bin',
+    '/usr/lib/postgresql/16/bin',
     '/usr/lib/postgresql/15/bin',
     '/usr/bin',
   ]) {

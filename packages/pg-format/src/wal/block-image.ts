@@ -5,7 +5,7 @@ import { BKPIMAGE_COMPRESSED, BKPIMAGE_COMPRESS_LZ4, BKPIMAGE_COMPRESS_PGLZ } fr
 import { lz4Decompress } from './lz4.ts';
 import { pglzDecompress } from './pglz.ts';
 import type { BlockReference, WalRecord } from './record.ts';
-import { zstdDecompress } from './zstd.ts';
+import { zstdDecompress } from './zstd/decompress.ts';
 
 // Scratch of one synchronous call.
 const plain = new Uint8Array(BLCKSZ);

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import { describe, expect, test } from 'vitest';
-import { zstdDecompress } from './zstd.ts';
+import { zstdDecompress } from './decompress.ts';
 
 /** What the frames below hold: some bytes of a linear congruential generator, in places a pattern. */
 function content(seed: number, length: number, values: number, period: number): Uint8Array {
