@@ -11,7 +11,7 @@ function content(seed: number, length: number, values: number, period: number): 
   });
 }
 
-// As `zstd -3 --no-check` of 1.5.4 wrote them, the library that PostgreSQL calls: zeroes (a run), compressed literals in four streams, sequences.
+// As `zstd --no-check` (-3, the last -19) of 1.5.4 wrote them, the library that PostgreSQL calls: zeroes (a run), compressed literals in four streams, sequences by predefined tables, all three tables in the frame.
 const FRAMES: readonly (readonly [name: string, frame: string, content: Uint8Array])[] = [
   ['zeroes', 'KLUv/WAAH00AABAAAAEA+98DLA==', new Uint8Array(8192)],
   [
@@ -23,6 +23,11 @@ const FRAMES: readonly (readonly [name: string, frame: string, content: Uint8Arr
     'repetitions',
     'KLUv/SDInQIAYocODMBnOEREWlX1SJlkCstPqwj9vlpIaWvRmKJNL8CKVr7Al2RdcLrUDatjtkRccS9uyTsJgFEQgxAAIwoAoHhQPCgeFA+KB8WD4kFxnBNEMJk=',
     content(5, 200, 5, 20),
+  ],
+  [
+    'sequences by tables of their own',
+    'KLUv/WC5AhUFAPbgIgrAZzhEaPn/TUkyIQAdAB4Al2jVNt4Xqb1LbQ/+HdbrqVclam3HqivZV5XqVoUMMQEEm6xaK6tesGuH98+3Slzto15Nuqvl76D3Ctv13AUX7H7oVpuuVdF1G2vVZKtVqbfB2lXY2qddLWqrjr11+l7Ubo1WW+S2Lt8OWtWG9nZe1aKterS7SLe6vAMwqBAeEfwB8JUDIML9/wJT7wISBA==',
+    content(68, 953, 2, 20),
   ],
 ];
 
