@@ -10,6 +10,8 @@ import { ZenithError } from '@zenith/base';
  * - `not-a-data-directory`, `not-shut-down`, `unsupported-cluster`: what is to be imported is none, is in use or crashed, or is of a kind that cannot be imported.
  * - `bad-request`: a request over HTTP that does not fit its schema.
  * - `wal-source-failed`: the WAL of a timeline cannot be had, or not be followed.
+ * - `superseded`: in remote storage a timeline belongs to a pageserver with a newer generation.
+ * - `remote-diverged`: remote storage has more of a timeline than the local disk, from another data directory.
  */
 export type PageserverErrorCode =
   | 'invalid-configuration'
@@ -20,7 +22,9 @@ export type PageserverErrorCode =
   | 'not-shut-down'
   | 'unsupported-cluster'
   | 'bad-request'
-  | 'wal-source-failed';
+  | 'wal-source-failed'
+  | 'superseded'
+  | 'remote-diverged';
 
 /** An expected failure of the pageserver; its code says which. */
 export class PageserverError extends ZenithError<PageserverErrorCode> {

@@ -38,6 +38,15 @@ const schema = v.strictObject({
   waitTimeoutMs: v.optional(milliseconds, 60_000),
   /** What was ingested is made durable at least so often, however little it is. Unit: ms. */
   flushIntervalMs: v.optional(v.pipe(milliseconds, v.minValue(100)), 120_000),
+  /** Where layers and indexes go as well, so that they outlive this disk. */
+  remoteStorage: v.optional(
+    v.strictObject({
+      /** A folder (absolute), or s3://bucket/prefix?endpoint=URL&region=NAME. */
+      location: v.pipe(v.string(), v.minLength(1), v.maxLength(1024)),
+      /** This start's: higher than that of any pageserver before that had the same timelines. */
+      generation: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(0xffff_ffff)),
+    }),
+  ),
   /** Memory and files of the storage engine. */
   storage: v.optional(storage, {}),
   logLevel: v.optional(v.picklist(['trace', 'debug', 'info', 'warn', 'error']), 'info'),

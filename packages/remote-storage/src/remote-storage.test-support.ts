@@ -133,7 +133,7 @@ export function remoteStorageConformance(name: string, make: () => Promise<Teste
         yield content.subarray(0, 300_000);
         throw new Error('the disk is gone');
       };
-      const changed: ObjectSource = { ...good, crc32c: good.crc32c ^ 1 };
+      const changed: ObjectSource = { ...good, crc32c: (good.crc32c ^ 1) >>> 0 };
       const short: ObjectSource = { ...good, length: content.length + 1 };
       for (const key of ['torn/new', 'torn/old']) {
         await expect(storage.put(key, { ...good, open: breaking })).rejects.toThrow(/the disk is gone/);

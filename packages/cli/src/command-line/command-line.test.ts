@@ -40,6 +40,7 @@ beforeAll(async () => {
       pgBinDir: null,
       superuser: 'me',
       osUser: null,
+      remoteStorage: null,
       host: '127.0.0.1',
       pageserver,
       safekeepers,
@@ -134,9 +135,9 @@ safekeeper 1   stopped   127.0.0.1:61201   127.0.0.1:61211   -
 safekeeper 2   stopped   127.0.0.1:61202   127.0.0.1:61212   -
 safekeeper 3   stopped   127.0.0.1:61203   127.0.0.1:61213   -
 
-BRANCH            PARENT           COMMITTED   INGESTED   DURABLE   LAG
-main              -                -           -          -         -
-migration_check   main@0/1609610   -           -          -         -
+BRANCH            PARENT           COMMITTED   INGESTED   DURABLE   REMOTE   LAG
+main              -                -           -          -         -        -
+migration_check   main@0/1609610   -           -          -         -        -
 
 ENDPOINT   BRANCH   STATUS    ADDRESS           LSN   PID
 main       main     stopped   127.0.0.1:61231   -     -

@@ -16,6 +16,7 @@ export interface ParsedInitOptions {
   readonly safekeeperHttpPort?: number;
   readonly computePort?: number;
   readonly osUser?: string;
+  readonly remoteStorage?: string;
 }
 
 /** Adds what can be said about a new repository to a command's options. */
@@ -50,6 +51,10 @@ export function addInitOptions(command: Command): Command {
     .option(
       '--os-user <name>',
       'as root: the OS user that runs PostgreSQL (default: zenith or postgres, made if need be)',
+    )
+    .option(
+      '--remote-storage <place>',
+      'where layers outlive the disk: a folder, or s3://bucket/prefix?endpoint=URL (default: .zenith/remote)',
     );
 }
 
@@ -67,5 +72,6 @@ export function initOptions(parsed: ParsedInitOptions): InitCommandOptions {
     safekeeperHttpPortFirst: parsed.safekeeperHttpPort,
     computePortFirst: parsed.computePort,
     osUser: parsed.osUser,
+    remoteStorage: parsed.remoteStorage,
   };
 }

@@ -44,6 +44,7 @@ function statusLines(context: CommandContext, status: ClusterStatus, host: strin
     shownLsn(one.commitLsn),
     shownLsn(one.lastRecordLsn),
     shownLsn(one.diskConsistentLsn),
+    shownLsn(one.remoteConsistentLsn),
     one.lagBytes === undefined ? '-' : formatBytes(one.lagBytes),
   ]);
   const endpoints = status.endpoints.map((one) => [
@@ -60,7 +61,7 @@ function statusLines(context: CommandContext, status: ClusterStatus, host: strin
     '',
     ...formatTable([['NODE', 'STATUS', 'ADDRESS', 'HTTP', 'PID', ''], ...nodes]),
     '',
-    ...formatTable([['BRANCH', 'PARENT', 'COMMITTED', 'INGESTED', 'DURABLE', 'LAG'], ...branches]),
+    ...formatTable([['BRANCH', 'PARENT', 'COMMITTED', 'INGESTED', 'DURABLE', 'REMOTE', 'LAG'], ...branches]),
     '',
     ...(endpoints.length === 0
       ? ["No postgres node yet: start one with 'zenith pg start main'"]
@@ -83,16 +84,19 @@ function statusJson(status: ClusterStatus, host: string): JsonValue {
       pid: pid ?? null,
       message: message ?? null,
     })),
-    branches: status.branches.map(({ branch, commitLsn, lastRecordLsn, diskConsistentLsn, lagBytes }) => ({
-      name: branch.name,
-      timeline: branch.timeline,
-      ancestor: branch.record.ancestor ?? null,
-      startLsn: formatLsn(branch.record.startLsn),
-      commitLsn: jsonLsn(commitLsn),
-      lastRecordLsn: jsonLsn(lastRecordLsn),
-      diskConsistentLsn: jsonLsn(diskConsistentLsn),
-      lagBytes: lagBytes ?? null,
-    })),
+    branches: status.branches.map(
+      ({ branch, commitLsn, lastRecordLsn, diskConsistentLsn, remoteConsistentLsn, lagBytes }) => ({
+        name: branch.name,
+        timeline: branch.timeline,
+        ancestor: branch.record.ancestor ?? null,
+        startLsn: formatLsn(branch.record.startLsn),
+        commitLsn: jsonLsn(commitLsn),
+        lastRecordLsn: jsonLsn(lastRecordLsn),
+        diskConsistentLsn: jsonLsn(diskConsistentLsn),
+        remoteConsistentLsn: jsonLsn(remoteConsistentLsn),
+        lagBytes: lagBytes ?? null,
+      }),
+    ),
     endpoints: status.endpoints.map(({ name, branch, port, commitLsn, status: state }) => ({
       name,
       branch,

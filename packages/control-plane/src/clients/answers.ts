@@ -14,6 +14,9 @@ export const pageserverTimeline = v.object({
   initialLsn: lsnText,
   lastRecordLsn: lsnText,
   diskConsistentLsn: lsnText,
+  remoteConsistentLsn: v.nullish(lsnText),
+  uploads: v.nullish(v.string()),
+  uploadError: v.nullish(v.string()),
 });
 
 /** One timeline as the pageserver sees it. */

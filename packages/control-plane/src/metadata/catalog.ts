@@ -5,6 +5,7 @@ import type { MetadataEntry, MetadataStore } from './metadata-store.ts';
 import {
   branchSchema,
   endpointSchema,
+  pageserverSchema,
   timelineSchema,
   type BranchRecord,
   type EndpointRecord,
@@ -94,6 +95,21 @@ export class Catalog {
     });
     if (!added) throw new ControlPlaneError('branch-exists', `a branch '${name}' exists already`);
     return { name, timeline: id, createdAt };
+  }
+
+  /**
+   * The generation of a pageserver that is about to start: higher than any before, durable when it returns.
+   * @throws ControlPlaneError `conflict`
+   */
+  async nextPageserverGeneration(): Promise<number> {
+    const key = 'pageserver';
+    for (let tries = 0; tries < UPDATE_TRIES_MAX; tries++) {
+      const entry = await this.#store.get(key);
+      const generation = (entry === undefined ? 0 : parse(pageserverSchema, entry).generation) + 1;
+      const expect = [{ key, revision: entry?.revision ?? 0 }];
+      if (await this.#store.commit({ expect, put: [{ key, value: { generation } }] })) return generation;
+    }
+    throw new ControlPlaneError('conflict', 'the pageserver is being started by others; try again');
   }
 
   /** All endpoints, by name. */

@@ -49,6 +49,9 @@ export const endpointSchema = v.strictObject({
   createdAt: instant,
 });
 
+/** Value of `pageserver`: the generation that was given out last. */
+export const pageserverSchema = v.strictObject({ generation: v.pipe(v.number(), v.safeInteger(), v.minValue(1)) });
+
 /** One line of WAL history as the cluster's metadata describe it. */
 export interface TimelineRecord {
   readonly id: TimelineId;

@@ -37,7 +37,16 @@ async function prepareNode(repository: Repository, node: StorageNode): Promise<v
   const remedy = `stop that program, or change the port in ${repository.layout.configFile}`;
   await requireFreePort(node.host, node.port, node.what, remedy);
   await requireFreePort(node.host, node.httpPort, `${node.what} for HTTP`, remedy);
-  writeServiceConfig(node.layout, node.serviceConfig);
+  const ofThisStart =
+    node.service === 'pageserver'
+      ? {
+          remoteStorage: {
+            location: repository.config.remoteStorage ?? repository.layout.remoteStorage,
+            generation: await repository.catalog.nextPageserverGeneration(),
+          },
+        }
+      : {};
+  writeServiceConfig(node.layout, { ...node.serviceConfig, ...ofThisStart });
 }
 
 async function launchNode(node: StorageNode, { signal }: NodeOptions): Promise<void> {

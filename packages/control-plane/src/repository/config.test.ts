@@ -8,6 +8,7 @@ const good: RepositoryConfig = {
   pgBinDir: null,
   superuser: 'me',
   osUser: null,
+  remoteStorage: null,
   host: '127.0.0.1',
   pageserver: { port: 64000, httpPort: 9898 },
   safekeepers: [{ id: 1, port: 64101, httpPort: 64201 }],

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { isId, type TenantId } from '@zenith/base';
+import { parseRemoteLocation } from '@zenith/remote-storage';
 import * as v from 'valibot';
 import { ControlPlaneError } from '../errors.ts';
 import { pgMajor, portNumber } from '../metadata/records.ts';
@@ -23,6 +24,18 @@ const nodePorts = { port: portNumber, httpPort: portNumber };
 /** An address to listen on: an IP address, or a name that resolves to one. */
 const hostName = v.pipe(v.string(), v.regex(/^[0-9A-Za-z.:_-]{1,255}$/, 'expected a host name or an IP address'));
 
+const remoteLocation = v.pipe(
+  v.string(),
+  v.rawCheck(({ dataset, addIssue }) => {
+    if (!dataset.typed) return;
+    try {
+      parseRemoteLocation(dataset.value);
+    } catch (error) {
+      addIssue({ message: (error as Error).message });
+    }
+  }),
+);
+
 const configSchema = v.pipe(
   v.strictObject({
     format: v.literal(1),
@@ -44,6 +57,7 @@ const configSchema = v.pipe(
       v.check((list) => new Set(list.map((one) => one.id)).size === list.length, 'two safekeepers have the same id'),
     ),
     computePortFirst: portNumber,
+    remoteStorage: v.optional(v.nullable(remoteLocation), null),
   }),
   v.check((config) => {
     const ports = [config.pageserver, ...config.safekeepers].flatMap((node) => [node.port, node.httpPort]);
@@ -57,6 +71,7 @@ const configSchema = v.pipe(
  * - `pgBinDir` a distribution's PostgreSQL, null for npm's; `superuser` the database superuser that initdb made
  * - `osUser` whom PostgreSQL runs as when the services run as root, null to choose one
  * - `host` the address everything listens on
+ * - `remoteStorage` where the pageserver's layers go as well: a folder, or s3://…; null for the folder `remote` in the repository
  */
 export type RepositoryConfig = v.InferOutput<typeof configSchema>;
 

@@ -32,6 +32,7 @@ export async function bareRepository(portFirst = 61_000): Promise<BareRepository
       pgBinDir: null,
       superuser: 'me',
       osUser: null,
+      remoteStorage: null,
       host: '127.0.0.1',
       pageserver: { port: portFirst, httpPort: portFirst + 1 },
       safekeepers: [{ id: 1, port: portFirst + 2, httpPort: portFirst + 3 }],

@@ -47,6 +47,8 @@ export interface InitOptions {
   readonly computePortFirst?: number | undefined;
   /** Whether PostgreSQL's pages carry checksums; not unless asked for: every page is checked where it is stored anyway. */
   readonly dataChecksums?: boolean | undefined;
+  /** Where the pageserver's layers go as well: a folder, or s3://bucket/prefix?endpoint=URL; the folder `remote` in the repository when left out. */
+  readonly remoteStorage?: string | undefined;
   /** OS user for PostgreSQL when run as root. */
   readonly osUser?: string | undefined;
   /** Told what is being done, step by step. */
@@ -58,6 +60,11 @@ export interface InitOptions {
 function superuserName(): string {
   const { username } = userInfo();
   return username.startsWith('pg_') || username === '' ? 'postgres' : username;
+}
+
+/** A folder is given as seen from where the command is; what it is seen from later is another place. */
+function absoluteLocation(location: string): string {
+  return location.startsWith('s3:') ? location : resolve(location);
 }
 
 function makeConfig(options: InitOptions, tenant: TenantId, installation: Installation): RepositoryConfig {
@@ -86,6 +93,7 @@ function makeConfig(options: InitOptions, tenant: TenantId, installation: Instal
     },
     safekeepers,
     computePortFirst: options.computePortFirst ?? COMPUTE_PORT_FIRST,
+    remoteStorage: options.remoteStorage === undefined ? null : absoluteLocation(options.remoteStorage),
   };
   try {
     formatConfig(config);

@@ -9,6 +9,8 @@ export interface RepositoryLayout {
   readonly root: string;
   readonly configFile: string;
   readonly metadataFile: string;
+  /** Where remote storage is when no other place was given. */
+  readonly remoteStorage: string;
   /** Locks between concurrent `zenith` commands. */
   readonly locks: string;
   readonly pageserver: ServiceLayout;
@@ -41,6 +43,7 @@ export function repositoryLayout(root: string): RepositoryLayout {
     root,
     configFile: join(root, 'config.json'),
     metadataFile: join(root, 'metadata.json'),
+    remoteStorage: join(root, 'remote'),
     locks: join(root, 'locks'),
     pageserver: serviceLayout(join(root, 'pageserver'), 'pageserver', 'pageserver'),
     safekeeper: (id) => serviceLayout(join(root, 'safekeepers', String(id)), 'safekeeper', 'safekeeper'),

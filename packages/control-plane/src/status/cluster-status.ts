@@ -29,6 +29,8 @@ export interface BranchStatus {
   readonly lastRecordLsn: Lsn | undefined;
   /** Durable on the pageserver. */
   readonly diskConsistentLsn: Lsn | undefined;
+  /** In remote storage. */
+  readonly remoteConsistentLsn: Lsn | undefined;
   /** How far ingest is behind what is committed. Unit: bytes of WAL. */
   readonly lagBytes: number | undefined;
 }
@@ -98,7 +100,14 @@ function branchStatus(branch: Branch, knowledge: Knowledge, endpoints: readonly 
   const lastRecordLsn = pageserver?.lastRecordLsn;
   const lagBytes =
     commitLsn === undefined || lastRecordLsn === undefined ? undefined : Math.max(0, commitLsn - lastRecordLsn);
-  return { branch, commitLsn, lastRecordLsn, diskConsistentLsn: pageserver?.diskConsistentLsn, lagBytes };
+  return {
+    branch,
+    commitLsn,
+    lastRecordLsn,
+    diskConsistentLsn: pageserver?.diskConsistentLsn,
+    remoteConsistentLsn: pageserver?.remoteConsistentLsn ?? undefined,
+    lagBytes,
+  };
 }
 
 /** Asks everybody. Never throws for what is down: that is what it tells. @throws CorruptionError when the metadata cannot be read */

@@ -14,6 +14,7 @@ import type { Registry } from 'prom-client';
 import * as v from 'valibot';
 import { PageserverError } from '../errors.ts';
 import type { WalSources } from '../ingest/wal-sources.ts';
+import type { RemoteTimelines } from '../remote/remote-timelines.ts';
 import { buildSnapshot } from '../snapshot/build-snapshot.ts';
 import { streamSnapshot } from '../snapshot/stream-snapshot.ts';
 import type { TimelineStore } from '../timeline/timeline-store.ts';
@@ -54,6 +55,8 @@ const wait = v.strictObject({
 export interface HttpServiceOptions {
   readonly store: TimelineStore;
   readonly sources: WalSources;
+  /** Undefined: there is no remote storage. */
+  readonly remote: RemoteTimelines | undefined;
   readonly metrics: Registry;
   readonly version: string;
   /** How long a snapshot waits for WAL that has not been ingested yet. Unit: ms. */
@@ -175,7 +178,8 @@ export class HttpService {
   }
 
   #describe(timeline: Timeline): Record<string, unknown> {
-    return describeTimeline(timeline, this.#options.sources.follower(timeline));
+    const { sources, remote } = this.#options;
+    return describeTimeline(timeline, sources.follower(timeline), remote?.status(timeline.tenant, timeline.timeline));
   }
 }
 

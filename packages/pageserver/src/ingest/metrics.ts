@@ -16,6 +16,7 @@ export interface IngestGauges {
   readonly timeline: string;
   readonly lastRecordLsn: number;
   readonly diskConsistentLsn: number;
+  readonly remoteConsistentLsn: number;
   /** End of committed WAL as far as it is known. */
   readonly commitLsn: number;
   /** Records by resource manager id, since the start of the process. */
@@ -76,6 +77,11 @@ export function ingestMetrics(registry: Registry, timelines: () => readonly Inge
     'zenith_pageserver_disk_consistent_lsn_bytes',
     'Everything up to here survives a crash',
     (timeline) => timeline.diskConsistentLsn,
+  );
+  gauge(
+    'zenith_pageserver_remote_consistent_lsn_bytes',
+    'Everything up to here survives the loss of the disk',
+    (timeline) => timeline.remoteConsistentLsn,
   );
   gauge(
     'zenith_pageserver_ingest_lag_bytes',

@@ -24,6 +24,8 @@ export interface FollowedTimeline extends IngestTarget {
   readonly timeline: TimelineId;
   /** Everything up to here survives a crash. */
   readonly diskConsistentLsn: Lsn;
+  /** Everything up to here survives the loss of this disk; 0 while nothing is known to. */
+  readonly remoteConsistentLsn: Lsn;
   /** What to wait for before more is put, when too much waits for its way to disk. */
   backpressure(): Promise<void> | undefined;
   /** Resolves when everything up to `lsn` can be read, in ancestors too. */

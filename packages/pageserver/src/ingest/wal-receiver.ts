@@ -25,6 +25,8 @@ const QUEUE_BYTES_MAX = 2 * 1024 * 1024;
 export interface IngestProgress {
   readonly lastRecordLsn: Lsn;
   readonly diskConsistentLsn: Lsn;
+  /** Everything up to here survives the loss of this disk; 0 while nothing is known to. */
+  readonly remoteConsistentLsn: Lsn;
 }
 
 /** Whose WAL, from where, and who takes it. */
@@ -182,7 +184,7 @@ class Receiver {
     const { progress, now } = this.#options;
     this.#stream?.send(
       encodeStatusUpdate(
-        { written: progress.lastRecordLsn, flushed: progress.diskConsistentLsn, applied: progress.diskConsistentLsn },
+        { written: progress.lastRecordLsn, flushed: progress.diskConsistentLsn, applied: progress.remoteConsistentLsn },
         false,
         now(),
       ),

@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { openRemoteStorage } from '@zenith/remote-storage';
 import type { Logger } from 'pino';
 import { Gauge, Registry, collectDefaultMetrics } from 'prom-client';
 import { HttpService } from '../http/http-service.ts';
@@ -10,6 +11,9 @@ import { pageServiceMetrics } from '../page-service/metrics.ts';
 import { PageService } from '../page-service/page-service.ts';
 import { ResponseBufferPool } from '../page-service/response-buffer.ts';
 import { storePageSource } from '../page-service/store-source.ts';
+import { localFileSystem } from '../layers/file-system.ts';
+import { remoteMetrics } from '../remote/metrics.ts';
+import { RemoteTimelines } from '../remote/remote-timelines.ts';
 import type { TimelineStatistics } from '../timeline/statistics.ts';
 import { TimelineStore } from '../timeline/timeline-store.ts';
 import { PeriodicFlush } from './periodic-flush.ts';
@@ -17,6 +21,9 @@ import { PidFile } from './pid-file.ts';
 
 /** Name of the file that holds the data directory. */
 export const PID_FILE = 'pageserver.pid';
+
+/** How long a stop waits for what is on its way to remote storage. Unit: ms. */
+const UPLOAD_GRACE_MS = 10_000;
 
 /** Where a pageserver serves. */
 export interface PageserverAddresses {
@@ -61,11 +68,18 @@ export class Pageserver {
     try {
       const pidFile = PidFile.acquire(join(dataDirectory, PID_FILE));
       undo.push(() => pidFile.release());
-      const store = TimelineStore.open(dataDirectory, { options: storageOptions(options), log, now });
+      const metrics = new Registry();
+      const remote = await openRemote(setup, metrics);
+      undo.push(() => remote?.close(UPLOAD_GRACE_MS));
+      const store = TimelineStore.open(dataDirectory, {
+        options: storageOptions(options),
+        log,
+        now,
+        ...(remote === undefined ? {} : { remote }),
+      });
       undo.push(() => store.close());
       const flush = new PeriodicFlush(store, options.flushIntervalMs);
       undo.push(() => flush.stop());
-      const metrics = new Registry();
       collectDefaultMetrics({ register: metrics });
       const sources: WalSources = new WalSources(store, options.safekeepers, {
         log,
@@ -86,7 +100,15 @@ export class Pageserver {
       undo.push(() => pages.close());
       const pagePort = await pages.listen(options.listen);
       if (options.unixSocket !== undefined) await pages.listenUnix(options.unixSocket);
-      const http = new HttpService({ store, sources, metrics, version, now, waitTimeoutMs: options.waitTimeoutMs });
+      const http = new HttpService({
+        store,
+        sources,
+        remote,
+        metrics,
+        version,
+        now,
+        waitTimeoutMs: options.waitTimeoutMs,
+      });
       undo.push(() => http.close());
       const httpPort = await http.listen(options.http.host, options.http.port);
       sources.start();
@@ -106,15 +128,29 @@ export class Pageserver {
   }
 }
 
+async function openRemote(setup: PageserverSetup, registry: Registry): Promise<RemoteTimelines | undefined> {
+  const { dataDirectory, options, log } = setup;
+  if (options.remoteStorage === undefined) return undefined;
+  const { location, generation } = options.remoteStorage;
+  const storage = await openRemoteStorage(location);
+  // Assigned before anybody asks: metrics are collected on request.
+  let remote: RemoteTimelines | undefined;
+  const metrics = remoteMetrics(registry, () => remote?.gauges ?? { queuedLayers: 0, queuedBytes: 0, superseded: 0 });
+  const fileSystem = localFileSystem;
+  remote = await RemoteTimelines.open({ storage, generation, dataDirectory, fileSystem, log, metrics });
+  return remote;
+}
+
 function ingestGauges(store: TimelineStore, sources: WalSources): readonly IngestGauges[] {
   return store.list().map((timeline) => {
-    const { tenant, timeline: id, lastRecordLsn, diskConsistentLsn } = timeline;
+    const { tenant, timeline: id, lastRecordLsn, diskConsistentLsn, remoteConsistentLsn } = timeline;
     const follower = sources.follower(timeline);
     return {
       tenant,
       timeline: id,
       lastRecordLsn,
       diskConsistentLsn,
+      remoteConsistentLsn,
       commitLsn: follower?.commitLsn ?? lastRecordLsn,
       recordsByRmid: follower?.statistics?.recordsByRmid,
     };

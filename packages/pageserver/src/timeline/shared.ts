@@ -3,6 +3,7 @@ import type { SlabPool } from '../layers/slab.ts';
 import type { StorageOptions } from './options.ts';
 import type { PageReader } from './page-reader.ts';
 import type { PageRedo } from './redo.ts';
+import type { RemoteLayers } from './remote-layers.ts';
 
 /** Where the storage engine says what a person may want to know. A pino logger is one. */
 export interface StorageLog {
@@ -33,6 +34,8 @@ export interface StorageShared {
   readonly redo: PageRedo;
   readonly log: StorageLog;
   readonly memory: LayerMemory;
+  /** Undefined: there is no remote storage. */
+  readonly remote: RemoteLayers | undefined;
   /** Monotonic time. Unit: milliseconds. */
   readonly now: () => number;
 }

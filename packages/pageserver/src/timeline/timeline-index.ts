@@ -47,7 +47,7 @@ function isObject(value: unknown): value is Record<string, unknown> {
 }
 
 /** The bytes of an index file: JSON of `{crc32c, body}`, the checksum being that of the body's own JSON. */
-function encodeIndex(index: TimelineIndex): Uint8Array {
+export function encodeIndex(index: TimelineIndex): Uint8Array {
   const body = {
     format: FORMAT,
     tenant: index.tenant,

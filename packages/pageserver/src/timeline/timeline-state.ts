@@ -113,9 +113,11 @@ export class TimelineState implements TimelineView {
     );
     const map = this.layerMap.with(added, change.removed);
     const diskConsistentLsn = change.diskConsistentLsn ?? this.diskConsistentLsn;
-    await writeIndex(fileSystem, this.directory, this.#indexWith(map.placed, diskConsistentLsn));
+    const index = this.#indexWith(map.placed, diskConsistentLsn);
+    await writeIndex(fileSystem, this.directory, index);
     this.layerMap = map;
     this.diskConsistentLsn = diskConsistentLsn;
+    this.shared.remote?.indexWritten(this.layersDirectory, index);
     change.whenPublished?.();
   }
 

@@ -9,6 +9,7 @@ import { StorageError } from './errors.ts';
 import { DEFAULT_STORAGE_OPTIONS, layerMemoryBytes, type StorageOptions } from './options.ts';
 import { PageReader } from './page-reader.ts';
 import { type PageRedo, postgresRedo } from './redo.ts';
+import type { RemoteLayers } from './remote-layers.ts';
 import type { StorageLog, StorageShared } from './shared.ts';
 import { loadTimelines } from './load-timelines.ts';
 import { Timeline } from './timeline.ts';
@@ -23,6 +24,8 @@ export interface StoreOptions {
   readonly redo?: PageRedo;
   readonly fileSystem?: FileSystem;
   readonly log?: StorageLog;
+  /** Where layers go as well, so that they outlive this disk. */
+  readonly remote?: RemoteLayers;
   /** Monotonic time. Unit: milliseconds. */
   readonly now?: () => number;
 }
@@ -95,6 +98,7 @@ export class TimelineStore {
       redo,
       log: given.log ?? SILENT,
       memory: { open: 0, frozen: 0, max: layerMemoryBytes(options), relieve: () => undefined },
+      remote: given.remote,
       now: given.now ?? (() => performance.now()),
     };
     const store = new TimelineStore(directory, shared);
@@ -293,6 +297,7 @@ export class TimelineStore {
       );
       this.#states.set(name, state);
       this.#timelines.set(name, timeline);
+      this.#shared.remote?.indexWritten(state.layersDirectory, index);
       return timeline;
     } catch (error) {
       if (!(error instanceof CorruptionError)) throw error;

@@ -63,6 +63,11 @@ export class Timeline {
     return this.#state.diskConsistentLsn;
   }
 
+  /** Everything up to here survives the loss of this disk: it is in remote storage. 0 without remote storage, or while it has not answered yet. */
+  get remoteConsistentLsn(): Lsn {
+    return this.#state.shared.remote?.remoteConsistentLsn(this.tenant, this.timeline) ?? (0 as Lsn);
+  }
+
   /** Memory of the layer that ingest fills now. Unit: bytes. */
   get openLayerBytes(): number {
     const first = this.#state.memoryLayers[0];

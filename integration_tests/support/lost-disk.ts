@@ -1,0 +1,68 @@
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { formatLsn, parseLsn, type Lsn } from '@zenith/base';
+import { expect } from 'vitest';
+import type { Zenith } from './zenith.ts';
+
+/** What a pageserver says of a timeline. */
+interface TimelineJson {
+  readonly lastRecordLsn: string;
+  readonly diskConsistentLsn: string;
+  readonly remoteConsistentLsn: string;
+  readonly uploads: string;
+  readonly uploadError: string | null;
+}
+
+/** Longest that an upload may take. Unit: ms. */
+const UPLOAD_MAX_MS = 60_000;
+
+async function timelineUrl(zenith: Zenith, branch: string): Promise<string> {
+  const { tenant, timeline, pageserverHttpPort } = await zenith.branch(branch);
+  return `http://127.0.0.1:${pageserverHttpPort}/v1/tenant/${tenant}/timeline/${timeline}`;
+}
+
+/** Has the pageserver flush and upload a branch; gives the LSN up to which it says that remote storage has it. */
+async function uploadBranch(zenith: Zenith, branch: string): Promise<Lsn> {
+  const url = await timelineUrl(zenith, branch);
+  const flushed = (await (await fetch(`${url}/checkpoint`, { method: 'POST' })).json()) as TimelineJson;
+  for (const end = Date.now() + UPLOAD_MAX_MS; Date.now() < end;) {
+    const now = (await (await fetch(url)).json()) as TimelineJson;
+    if (parseLsn(now.remoteConsistentLsn) >= parseLsn(flushed.diskConsistentLsn))
+      return parseLsn(now.remoteConsistentLsn);
+    await new Promise((resolve) => setTimeout(resolve, 20)); // uploads tell nobody when they are done
+  }
+  throw new Error(`${branch} was not uploaded: ${await (await fetch(url)).text()}`);
+}
+
+/**
+ * Loses the pageserver's disk: rows on two branches, some uploaded, some later ones not, then `kill -9` and no folder any more. Everything must come back, from remote storage and from the
+ * safekeepers, and old history must be readable.
+ */
+export async function loseTheDisk(zenith: Zenith): Promise<void> {
+  await zenith.run('start');
+  await zenith.startPostgres('main');
+  await zenith.query('main', 'create table t as select i as id, md5(i::text) as text from generate_series(1, 20000) i');
+  await zenith.query('main', 'create index on t (text)');
+  const uploaded = await uploadBranch(zenith, 'main');
+  await zenith.run('branch', 'child', 'main');
+  await zenith.startPostgres('child');
+  await zenith.query('child', 'delete from t where id % 2 = 0');
+  await uploadBranch(zenith, 'child');
+  await zenith.query('main', 'insert into t select i, md5(i::text) from generate_series(20001, 25000) i');
+  await zenith.kill('pageserver');
+  await zenith.run('pg', 'stop', 'child', '--destroy');
+  await zenith.run('pg', 'stop', 'main', '--destroy');
+  rmSync(join(zenith.repository, 'pageserver'), { recursive: true });
+  await zenith.run('start');
+  await zenith.startPostgres('main');
+  await zenith.startPostgres('child');
+  const sums = 'select count(*)::int as count, sum(hashtext(text))::text as sum from t';
+  const expected = (rows: string): string =>
+    `select count(*)::int as count, sum(hashtext(md5(i::text)))::text as sum from generate_series(1, ${rows}`;
+  expect(await zenith.query('main', sums)).toEqual(await zenith.query('main', expected('25000) i')));
+  expect(await zenith.query('child', sums)).toEqual(await zenith.query('main', expected('20000) i where i % 2 = 1')));
+  // History from before the loss is there too.
+  await zenith.run('branch', 'past', `main@${formatLsn(uploaded)}`);
+  await zenith.startPostgres('past');
+  expect(await zenith.query('past', sums)).toEqual(await zenith.query('main', expected('20000) i')));
+}

@@ -1,0 +1,354 @@
+import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import type { Lsn } from '@zenith/base';
+import { BLCKSZ } from '@zenith/pg-format';
+import { fetchBytes, fetchObject, LocalFolderStorage, type RemoteStorage } from '@zenith/remote-storage';
+import { FaultyStorage, type StorageFault } from '@zenith/testing';
+import { Registry } from 'prom-client';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { ValueKind } from '../key-space/value.ts';
+import type { StorageOptions } from '../timeline/options.ts';
+import {
+  at,
+  chainRedo,
+  modelOutcome,
+  ModelWriter,
+  pageOf,
+  readOutcome,
+  StorageModel,
+  TENANT,
+  timelineId,
+  unsyncedFileSystem,
+} from '../timeline/storage-model.test-support.ts';
+import { TimelineStore } from '../timeline/timeline-store.ts';
+import { remoteMetrics } from './metrics.ts';
+import { layerKey, parseIndexKey } from './object-keys.ts';
+import { decodeRemoteIndex, type RemoteIndex } from './remote-index.ts';
+import { RemoteTimelines } from './remote-timelines.ts';
+
+const MIB = 1024 * 1024;
+const OPTIONS: Partial<StorageOptions> = {
+  memoryBytes: 16 * MIB,
+  pageCacheBytes: MIB,
+  indexCacheBytes: MIB,
+  layerBytesTarget: 4 * BLCKSZ,
+  imageAfterValues: 6,
+  imageTiersMin: 1,
+  imageTiersMax: 1,
+  compactInBackground: false,
+  retryDelayMs: 3_600_000,
+};
+const RELATIONS = 3;
+const BLOCKS = 6;
+const SILENT = { info: () => undefined, warn: () => undefined };
+
+let root: string;
+let inner: RemoteStorage;
+beforeEach(async () => {
+  root = mkdtempSync(join(tmpdir(), 'zenith-remote-'));
+  inner = await LocalFolderStorage.open(join(root, 'objects'));
+});
+afterEach(() => rmSync(root, { recursive: true }));
+
+/** A pageserver's storage: a data directory and its turn. */
+interface Node {
+  readonly storage: FaultyStorage;
+  readonly remote: RemoteTimelines;
+  readonly store: TimelineStore;
+}
+
+async function open(directory: string, generation: number, storage = new FaultyStorage(inner)): Promise<Node> {
+  const dataDirectory = join(root, directory);
+  mkdirSync(dataDirectory, { recursive: true });
+  const remote = await RemoteTimelines.open({
+    storage,
+    generation,
+    dataDirectory,
+    fileSystem: unsyncedFileSystem,
+    log: SILENT,
+    metrics: remoteMetrics(new Registry(), () => remote.gauges),
+    retries: { attemptsMax: 1, backoffMinMs: 1, backoffMaxMs: 1 },
+  });
+  const store = TimelineStore.open(dataDirectory, {
+    options: OPTIONS,
+    redo: chainRedo,
+    fileSystem: unsyncedFileSystem,
+    remote,
+  });
+  return { storage, remote, store };
+}
+
+async function close({ store, remote }: Node): Promise<void> {
+  await store.close();
+  await remote.close(0);
+}
+
+function putSome(writer: ModelWriter, from: number, count: number): void {
+  for (let n = from; n < from + count; n++) {
+    const kind = n % 11 === 0 ? ValueKind.image : n % 5 === 0 ? ValueKind.operation : ValueKind.record;
+    const bytes = kind === ValueKind.image ? pageOf(n) : Uint8Array.of(n, n >> 8, 3);
+    writer.put(n % RELATIONS, (n * 7) % BLOCKS, at(n), kind, bytes);
+    writer.advance(at(n));
+  }
+}
+
+/** Flushes, a branch, compactions that replace layers: everything that changes an index. Uploads of the steps overlap or not, as it comes. */
+async function play({ store, remote }: Node): Promise<readonly ModelWriter[]> {
+  const model = new StorageModel(at(0));
+  const wanted = { tenant: TENANT, timeline: timelineId(1), pgMajor: 18, initialLsn: at(0) } as const;
+  const main = new ModelWriter(await store.create(wanted), model);
+  putSome(main, 1, 40);
+  await main.timeline.flush();
+  await remote.settled();
+  putSome(main, 41, 30);
+  await main.timeline.flush();
+  const branchModel = new StorageModel(at(60), { model, lsn: at(60) });
+  const branch = new ModelWriter(await store.createBranch(TENANT, timelineId(2), timelineId(1), at(60)), branchModel);
+  putSome(branch, 100, 25);
+  await branch.timeline.flush();
+  await main.timeline.compact();
+  await remote.settled();
+  putSome(main, 130, 20);
+  await main.timeline.flush();
+  await remote.settled();
+  return [main, branch];
+}
+
+function wrongPages(store: TimelineStore, n: number, { model }: ModelWriter, upTo: Lsn): string[] {
+  const timeline = store.get(TENANT, timelineId(n));
+  const wrong: string[] = [];
+  for (let lsn = timeline.initialLsn as number; lsn <= upTo; lsn += 8 * 7)
+    for (let rel = 0; rel < RELATIONS; rel++)
+      for (let block = 0; block <= BLOCKS; block++) {
+        const [is, shall] = [
+          readOutcome(timeline, rel, block, lsn as Lsn),
+          modelOutcome(model, rel, block, lsn as Lsn),
+        ];
+        if (is !== shall) wrong.push(`timeline ${n}, relation ${rel} block ${block} at ${lsn}: ${is}, not ${shall}`);
+      }
+  return wrong;
+}
+
+/** The newest index of each timeline in remote storage; every object it names is there and right. */
+async function newestIndexes(): Promise<RemoteIndex[]> {
+  const newest = new Map<string, string>();
+  for (const { key } of (await inner.list('indexes/')).objects) {
+    const parsed = parseIndexKey(key);
+    if (parsed !== undefined) newest.set(parsed.timeline, key);
+  }
+  const found: RemoteIndex[] = [];
+  for (const key of newest.values()) {
+    const remote = decodeRemoteIndex(await fetchBytes(inner, key, MIB), key);
+    const { tenant, timeline, layers } = remote.index;
+    for (const { fileName, fileBytes } of layers) {
+      const layer = remote.layers.get(fileName);
+      expect(layer).toBeDefined();
+      if (layer === undefined) continue;
+      const sink = { begin: () => undefined, write: () => undefined };
+      const expected = { length: fileBytes, crc32c: layer.crc32c };
+      await fetchObject(inner, layerKey(tenant, timeline, fileName, layer.generation), expected, sink);
+    }
+    found.push(remote);
+  }
+  return found;
+}
+
+test('a pageserver whose disk is lost has everything again that it called remote-consistent, branches too', async () => {
+  const node = await open('first', 1);
+  const writers = await play(node);
+  const said = writers.map(({ timeline }) => timeline.remoteConsistentLsn);
+  expect(said).toEqual(writers.map(({ model }) => model.lastLsn));
+  await close(node);
+  const second = await open('second', 2);
+  for (const [i, writer] of writers.entries()) {
+    const timeline = second.store.get(TENANT, timelineId(i + 1));
+    expect(timeline.diskConsistentLsn).toBe(writer.model.lastLsn);
+    expect(timeline.remoteConsistentLsn).toBe(writer.model.lastLsn);
+    expect(wrongPages(second.store, i + 1, writer, writer.model.lastLsn)).toEqual([]);
+  }
+  await close(second);
+});
+
+test('remote storage holds what the newest indexes name, and nothing else', async () => {
+  const node = await open('first', 1);
+  await play(node);
+  await close(node);
+  const named = new Set<string>();
+  for (const { index, layers } of await newestIndexes())
+    for (const [fileName, { generation }] of layers) named.add(layerKey(TENANT, index.timeline, fileName, generation));
+  const keys = (await inner.list('')).objects.map(({ key }) => key);
+  expect(new Set(keys.filter((key) => key.startsWith('layers/')))).toEqual(named);
+  expect(keys.filter((key) => key.startsWith('indexes/')).length).toBe(2);
+  expect(keys.filter((key) => key.startsWith('claims/')).length).toBe(2);
+});
+
+test('a restart goes on where it was: nothing is uploaded twice, and with nothing new no index is put', async () => {
+  const node = await open('first', 1);
+  const writers = await play(node);
+  await close(node);
+  const again = await open('first', 2);
+  await again.remote.settled();
+  expect(again.storage.operations.filter(({ kind, key }) => kind === 'put' && !key.startsWith('claims/'))).toEqual([]);
+  const main = again.store.get(TENANT, timelineId(1));
+  expect(main.remoteConsistentLsn).toBe(writers[0]?.model.lastLsn);
+  await close(again);
+});
+
+test('whatever fails once is made good: at every operation, before it, in its middle, and after its effect', async () => {
+  const counting = await open('counting', 1);
+  await play(counting);
+  await close(counting);
+  const operations = counting.storage.operations.length;
+  expect(operations).toBeGreaterThan(30);
+  const faults: readonly StorageFault[] = ['fail', 'lose-response', 'tear'];
+  let injected = 0;
+  for (let failAt = 1; failAt < operations; failAt += 2) {
+    rmSync(root, { recursive: true });
+    mkdirSync(root);
+    inner = await LocalFolderStorage.open(join(root, 'objects'));
+    const storage = new FaultyStorage(inner);
+    storage.fault = ({ number }) => (number === failAt ? (injected++, faults[failAt % faults.length]) : undefined);
+    const node = await open('first', 1, storage);
+    const writers = await play(node);
+    expect(writers.map(({ timeline }) => timeline.remoteConsistentLsn)).toEqual(
+      writers.map(({ model }) => model.lastLsn),
+    );
+    await close(node);
+    expect((await newestIndexes()).length).toBe(2);
+  }
+  expect(injected).toBe(Math.floor(operations / 2));
+}, 120_000);
+
+test('a pageserver that dies at any operation, its disk with it, has lost nothing that it called remote-consistent', async () => {
+  const counting = await open('counting', 1);
+  await play(counting);
+  await close(counting);
+  const operations = counting.storage.operations.length;
+  const faults: readonly StorageFault[] = ['fail', 'lose-response', 'tear'];
+  let behind = 0;
+  for (let failAt = 1; failAt < operations; failAt += 2) {
+    rmSync(root, { recursive: true });
+    mkdirSync(root);
+    inner = await LocalFolderStorage.open(join(root, 'objects'));
+    const storage = new FaultyStorage(inner);
+    let died: () => void = () => undefined;
+    const dead = new Promise<void>((resolve) => {
+      died = resolve;
+    });
+    // From its death on nothing of it reaches remote storage.
+    storage.fault = ({ number }) => {
+      if (number < failAt) return undefined;
+      died();
+      return number === failAt ? faults[failAt % faults.length] : 'fail';
+    };
+    const node = await open('first', 1, storage);
+    const playing = play(node);
+    await Promise.race([dead, playing]);
+    const said = [1, 2].map((n) => node.store.find(TENANT, timelineId(n))?.remoteConsistentLsn ?? 0);
+    await node.remote.close(0);
+    const writers = await playing;
+    await node.store.close();
+    await newestIndexes();
+    const second = await open('second', 2);
+    for (const [i, writer] of writers.entries()) {
+      const timeline = second.store.find(TENANT, timelineId(i + 1));
+      if (timeline === undefined) {
+        expect(said[i]).toBe(0);
+        continue;
+      }
+      expect(timeline.diskConsistentLsn).toBeGreaterThanOrEqual(said[i] as number);
+      if (timeline.diskConsistentLsn < writer.model.lastLsn) behind++;
+      const { ancestor } = timeline;
+      if (ancestor !== undefined && ancestor.timeline.lastRecordLsn < ancestor.lsn) continue; // its WAL comes first
+      expect(wrongPages(second.store, i + 1, writer, timeline.diskConsistentLsn)).toEqual([]);
+    }
+    await close(second);
+  }
+  expect(behind).toBeGreaterThan(5);
+}, 120_000);
+
+test('of two generations the older one can neither replace the index, nor remove an object, nor call anything durable', async () => {
+  const old = await open('old', 1);
+  const [main] = (await play(old)) as [ModelWriter, ModelWriter];
+  const before = main.timeline.remoteConsistentLsn;
+  const young = await open('young', 2);
+  expect(young.store.get(TENANT, timelineId(1)).remoteConsistentLsn).toBe(before);
+  await young.remote.settled();
+  // All but what the older one adds in vain: objects of its own generation.
+  const objects = async (): Promise<string[]> =>
+    (await inner.list('')).objects.map(({ key }) => key).filter((key) => !/-00000001$|\/00000001-/.test(key));
+  const seen = await objects();
+  old.storage.operations.length = 0;
+  putSome(main, 200, 30);
+  await main.timeline.flush();
+  await main.timeline.compact();
+  await old.remote.settled();
+  expect(old.remote.status(TENANT, timelineId(1))?.state).toBe('superseded');
+  expect(old.remote.gauges.superseded).toBe(1);
+  expect(main.timeline.remoteConsistentLsn).toBe(before);
+  expect(old.storage.operations.filter(({ kind }) => kind === 'delete')).toEqual([]);
+  expect(await objects()).toEqual(seen);
+  const newest = (await newestIndexes()).find(({ index }) => index.timeline === timelineId(1));
+  expect(newest).toMatchObject({ generation: 2, index: { diskConsistentLsn: before } });
+  // The younger one goes on, and serves what it says.
+  expect(wrongPages(young.store, 1, main, before)).toEqual([]);
+  await close(young);
+  await close(old);
+});
+
+test('of two data directories with one generation the second is turned away', async () => {
+  const first = await open('first', 5);
+  const [main] = (await play(first)) as [ModelWriter, ModelWriter];
+  const second = await open('second', 5);
+  expect(second.store.list()).toEqual([]);
+  putSome(main, 200, 30);
+  await main.timeline.flush();
+  await first.remote.settled();
+  expect(main.timeline.remoteConsistentLsn).toBe(main.model.lastLsn);
+  await close(first);
+  await close(second);
+});
+
+test('a data directory that was put back from an older day is told, and harms nothing', async () => {
+  const first = await open('first', 1);
+  await play(first);
+  await close(first);
+  const second = await open('second', 2);
+  const model = new StorageModel(at(0));
+  const main = new ModelWriter(second.store.get(TENANT, timelineId(1)), model);
+  model.lastLsn = main.timeline.lastRecordLsn;
+  putSome(main, 200, 30);
+  await main.timeline.flush();
+  await second.remote.settled();
+  await close(second);
+  const back = await open('first', 3);
+  await back.remote.settled();
+  expect(back.remote.status(TENANT, timelineId(1))).toMatchObject({ state: 'diverged' });
+  expect(back.remote.status(TENANT, timelineId(1))?.failure?.message).toMatch(
+    /remove .*\/first\/.* and start it again/,
+  );
+  expect(back.store.get(TENANT, timelineId(1)).remoteConsistentLsn).toBe(0);
+  const ofMain = back.storage.operations.filter(({ key }) => key.includes(timelineId(1)));
+  expect(ofMain.filter(({ kind }) => kind === 'delete' || kind === 'put').map(({ key }) => key)).toEqual([
+    expect.stringContaining('claims/') as string,
+  ]);
+  await close(back);
+});
+
+test('without remote storage what is here is served, and uploads go on when it is back', async () => {
+  const first = await open('first', 1);
+  const writers = await play(first);
+  await close(first);
+  const storage = new FaultyStorage(inner);
+  storage.fault = () => 'fail';
+  await expect(open('empty', 2, storage)).rejects.toMatchObject({ code: 'unavailable' });
+  const again = await open('first', 2, storage);
+  const [main] = writers as [ModelWriter, ModelWriter];
+  expect(wrongPages(again.store, 1, main, main.model.lastLsn)).toEqual([]);
+  expect(again.remote.status(TENANT, timelineId(1))?.state).toMatch(/uploading|retrying/);
+  storage.fault = () => undefined;
+  await again.remote.settled();
+  expect(again.store.get(TENANT, timelineId(1)).remoteConsistentLsn).toBe(main.model.lastLsn);
+  await close(again);
+});

@@ -1,0 +1,143 @@
+import type { Lsn, TenantId, TimelineId } from '@zenith/base';
+import type { RemoteStorage, RetryPolicy } from '@zenith/remote-storage';
+import type { FileSystem } from '../layers/file-system.ts';
+import type { RemoteLayers } from '../timeline/remote-layers.ts';
+import type { StorageLog } from '../timeline/shared.ts';
+import { layersDirectory } from '../timeline/timeline-state.ts';
+import { timelineDirectory } from '../timeline/store-layout.ts';
+import type { TimelineIndex } from '../timeline/timeline-index.ts';
+import type { RemoteWriter } from './attach.ts';
+import { Concurrency } from './concurrency.ts';
+import { dataDirectoryIdentity } from './identity.ts';
+import type { RemoteGauges, RemoteMetrics } from './metrics.ts';
+import { restoreTimelines } from './restore.ts';
+import { TimelineUploads, UPLOAD_RETRIES, type UploadContext, type UploadState } from './timeline-uploads.ts';
+
+/** Operations on remote storage under way at once. */
+const OPERATIONS_AT_ONCE = 8;
+
+/** What a pageserver's use of remote storage is made of. */
+export interface RemoteSetup {
+  readonly storage: RemoteStorage;
+  /** This pageserver's turn; each start has a higher one. */
+  readonly generation: number;
+  readonly dataDirectory: string;
+  readonly fileSystem: FileSystem;
+  readonly log: StorageLog;
+  readonly metrics: RemoteMetrics;
+  /** Pauses after failed uploads; a default but for tests. */
+  readonly retries?: RetryPolicy;
+}
+
+/** How a timeline stands in remote storage. */
+export interface RemoteStatus {
+  readonly state: UploadState;
+  readonly queuedLayers: number;
+  readonly failure: Error | undefined;
+}
+
+/** The timelines of a data directory in remote storage: uploads what is written, restores what only remote storage has. */
+export class RemoteTimelines implements RemoteLayers {
+  readonly #setup: RemoteSetup;
+  readonly #context: UploadContext;
+  readonly #abort: AbortController;
+  readonly #uploads = new Map<string, TimelineUploads>();
+
+  private constructor(setup: RemoteSetup, context: UploadContext, abort: AbortController) {
+    this.#setup = setup;
+    this.#context = context;
+    this.#abort = abort;
+  }
+
+  /**
+   * Opens remote storage for a data directory and restores the indexes of timelines that it has lost; to be called before the store is opened. Without an answer from remote storage the timelines that are
+   * here are served, and a later start looks again.
+   * @throws RemoteStorageError when remote storage does not answer and nothing is here
+   */
+  static async open(setup: RemoteSetup): Promise<RemoteTimelines> {
+    const { storage, generation, dataDirectory, fileSystem, log, metrics } = setup;
+    const abort = new AbortController();
+    const identity = await dataDirectoryIdentity(fileSystem, dataDirectory);
+    const writer: RemoteWriter = { storage, identity, generation, signal: abort.signal };
+    const concurrency = new Concurrency(OPERATIONS_AT_ONCE);
+    const remote = new RemoteTimelines(
+      setup,
+      { writer, log, metrics, concurrency, retries: setup.retries ?? UPLOAD_RETRIES },
+      abort,
+    );
+    try {
+      const restored = await restoreTimelines(
+        writer,
+        concurrency,
+        fileSystem,
+        metrics,
+        dataDirectory,
+        (tenant, timeline, err) => {
+          metrics.failures.inc();
+          log.warn({ tenant, timeline, err }, 'a timeline could not be restored from remote storage');
+        },
+      );
+      for (const one of restored) {
+        const { tenant, timeline } = one.index;
+        const layers = layersDirectory(timelineDirectory(dataDirectory, tenant, timeline));
+        remote.#uploads.set(nameOf(tenant, timeline), new TimelineUploads(remote.#context, layers, one.index, one));
+        log.info({ tenant, timeline, layers: one.layers.size }, 'timeline restored from remote storage');
+      }
+    } catch (err) {
+      if (fileSystem.list(`${dataDirectory}/tenants`).length === 0) throw err;
+      metrics.failures.inc();
+      log.warn({ err }, 'remote storage does not answer: what only it has is looked for at the next start');
+    }
+    return remote;
+  }
+
+  indexWritten(layers: string, index: TimelineIndex): void {
+    const name = nameOf(index.tenant, index.timeline);
+    const known = this.#uploads.get(name);
+    if (known === undefined) this.#uploads.set(name, new TimelineUploads(this.#context, layers, index));
+    else known.update(layers, index);
+  }
+
+  remoteConsistentLsn(tenant: TenantId, timeline: TimelineId): Lsn {
+    return this.#uploads.get(nameOf(tenant, timeline))?.remoteConsistentLsn ?? (0 as Lsn);
+  }
+
+  /** How a timeline stands. */
+  status(tenant: TenantId, timeline: TimelineId): RemoteStatus | undefined {
+    const found = this.#uploads.get(nameOf(tenant, timeline));
+    return found === undefined
+      ? undefined
+      : { state: found.state, queuedLayers: found.queue.length, failure: found.failure };
+  }
+
+  /** All timelines summed up, for metrics. */
+  get gauges(): RemoteGauges {
+    let [queuedLayers, queuedBytes, superseded] = [0, 0, 0];
+    for (const uploads of this.#uploads.values()) {
+      for (const { fileBytes } of uploads.queue) {
+        queuedLayers++;
+        queuedBytes += fileBytes;
+      }
+      if (uploads.state === 'superseded') superseded++;
+    }
+    return { queuedLayers, queuedBytes, superseded };
+  }
+
+  /** Resolves when everything that was written is in remote storage, or cannot get there. */
+  async settled(): Promise<void> {
+    await Promise.all([...this.#uploads.values()].map((uploads) => uploads.settled()));
+  }
+
+  /** Gives uploads so much time to finish, then ends them: the next start goes on with them. Unit: ms. */
+  async close(graceMs: number): Promise<void> {
+    const timer = setTimeout(() => this.#abort.abort(new Error('the pageserver is shutting down')), graceMs);
+    await this.settled();
+    clearTimeout(timer);
+    this.#abort.abort(new Error('the pageserver is shutting down'));
+    this.#setup.storage.close();
+  }
+}
+
+function nameOf(tenant: TenantId, timeline: TimelineId): string {
+  return `${tenant}/${timeline}`;
+}

@@ -1,0 +1,98 @@
+import type { TenantId, TimelineId } from '@zenith/base';
+import type { FileSystem } from '../layers/file-system.ts';
+import { timelineDirectory } from '../timeline/store-layout.ts';
+import { INDEX_FILE, writeIndex } from '../timeline/timeline-index.ts';
+import { layersDirectory } from '../timeline/timeline-state.ts';
+import { attach, putIndex, requireNewest, type RemoteWriter } from './attach.ts';
+import { fetchLayer } from './fetch-layer.ts';
+import type { RemoteMetrics } from './metrics.ts';
+import type { Concurrency } from './concurrency.ts';
+import { INDEXES, parseIndexKey } from './object-keys.ts';
+import type { RemoteIndex, RemoteLayer } from './remote-index.ts';
+
+/** Every timeline that has an index in remote storage; one listing however many layers there are. @throws RemoteStorageError */
+async function remoteTimelines(
+  writer: RemoteWriter,
+): Promise<readonly { readonly tenant: TenantId; readonly timeline: TimelineId }[]> {
+  const found = new Map<string, { readonly tenant: TenantId; readonly timeline: TimelineId }>();
+  let after: string | undefined;
+  do {
+    const page = await writer.storage.list(INDEXES, { after, signal: writer.signal });
+    for (const { key } of page.objects) {
+      const parsed = parseIndexKey(key);
+      if (parsed !== undefined)
+        found.set(`${parsed.tenant}/${parsed.timeline}`, { tenant: parsed.tenant, timeline: parsed.timeline });
+    }
+    after = page.next;
+  } while (after !== undefined);
+  return [...found.values()];
+}
+
+/**
+ * Gives the local disk every timeline that only remote storage has. A restored timeline is this data directory's own in remote storage before it exists here:
+ * whatever dies in between, the next start restores it again.
+ * @returns what was restored; those it failed for are the others' business no more than a corrupt timeline is: they are reported and left
+ * @throws RemoteStorageError when remote storage cannot be listed
+ */
+export async function restoreTimelines(
+  writer: RemoteWriter,
+  concurrency: Concurrency,
+  fileSystem: FileSystem,
+  metrics: RemoteMetrics,
+  storeDirectory: string,
+  onFailure: (tenant: TenantId, timeline: TimelineId, error: Error) => void,
+): Promise<readonly RemoteIndex[]> {
+  const absent = (await remoteTimelines(writer)).filter(
+    ({ tenant, timeline }) =>
+      fileSystem.size(`${timelineDirectory(storeDirectory, tenant, timeline)}/${INDEX_FILE}`) === undefined,
+  );
+  const restored: RemoteIndex[] = [];
+  await Promise.all(
+    absent.map(({ tenant, timeline }) =>
+      concurrency.run(async () => {
+        try {
+          const index = await restore(writer, fileSystem, metrics, storeDirectory, tenant, timeline);
+          if (index !== undefined) restored.push(index);
+        } catch (error) {
+          onFailure(tenant, timeline, error as Error);
+        }
+      }),
+    ),
+  );
+  return restored;
+}
+
+async function restore(
+  writer: RemoteWriter,
+  fileSystem: FileSystem,
+  metrics: RemoteMetrics,
+  storeDirectory: string,
+  tenant: TenantId,
+  timeline: TimelineId,
+): Promise<RemoteIndex | undefined> {
+  const found = await attach(writer, tenant, timeline);
+  if (found === undefined) return undefined;
+  const sequence = found.generation === writer.generation ? found.sequence + 1 : 0;
+  const own: RemoteIndex = { ...found, writer: writer.identity, generation: writer.generation, sequence };
+  await putIndex(writer, own);
+  await requireNewest(writer, tenant, timeline);
+  const directory = timelineDirectory(storeDirectory, tenant, timeline);
+  fileSystem.removeDirectory(directory);
+  fileSystem.makeDirectory(layersDirectory(directory));
+  for (const indexed of own.index.layers) {
+    const remote = own.layers.get(indexed.fileName) as RemoteLayer;
+    await fetchLayer(writer, fileSystem, metrics, {
+      tenant,
+      timeline,
+      layersDirectory: layersDirectory(directory),
+      indexed,
+      remote,
+    });
+  }
+  await writeIndex(fileSystem, directory, own.index);
+  for (let at = directory; at.length > storeDirectory.length;) {
+    at = at.slice(0, at.lastIndexOf('/'));
+    await fileSystem.syncDirectory(at);
+  }
+  return own;
+}
