@@ -25,7 +25,7 @@ export default defineConfig({
         ...shared,
         test: {
           name: 'unit',
-          include: ['packages/*/src/**/*.test.ts', 'simulation/**/*.test.ts'],
+          include: ['packages/*/src/**/*.test.ts', 'simulation/**/*.test.ts', 'conformance/**/*.test.ts'],
           exclude: ['**/*.pg.test.ts', 'simulation/long/**'],
           testTimeout: 60_000,
         },

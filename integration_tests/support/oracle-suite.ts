@@ -1,19 +1,10 @@
-import { existsSync } from 'node:fs';
-import { join } from 'node:path';
 import type { Lsn, TenantId, TimelineId } from '@zenith/base';
-import { Staging, chooseOsUser, readPresenceMap } from '@zenith/compute';
 import type { PgMajor } from '@zenith/pg-format';
-import { TimelineStore, compareWithDataDirectory } from '@zenith/pageserver';
 import { afterAll, describe, expect, test } from 'vitest';
-import { checkRedo } from './redo-oracle.ts';
-import { workloads } from './workloads.ts';
+import { compareCluster } from '../../conformance/oracle/compare-cluster.ts';
+import { checkRedo } from '../../conformance/oracle/redo-oracle.ts';
+import { workloads } from '../../conformance/workloads/workloads.ts';
 import { Zenith } from './zenith.ts';
-
-/** A compute's directory: its own folder, or where root's computes are staged. */
-function computeDirectory(zenith: Zenith, name: string): string {
-  const folder = join(zenith.repository, 'computes', name);
-  return existsSync(join(folder, 'pgdata')) ? folder : new Staging(chooseOsUser()).directory(folder);
-}
 
 async function checkResults(zenith: Zenith, branch: string): Promise<Map<string, unknown>> {
   const results = new Map<string, unknown>();
@@ -79,24 +70,11 @@ export function describeOracle(major: PgMajor): void {
 
     test('everything the pageserver has at the final LSN is what the compute has in its files', async () => {
       await zenith.run('stop');
-      const directory = computeDirectory(zenith, 'main');
-      const presence = readPresenceMap(join(directory, 'presence.map'));
-      const { tenant, timeline: id } = ids;
-      const store = TimelineStore.open(join(zenith.repository, 'pageserver'));
-      try {
-        const comparison = compareWithDataDirectory(
-          store.get(tenant, id),
-          end,
-          join(directory, 'pgdata'),
-          (relation, block) => presence.isMissing(relation, block),
-        );
-        console.log(comparison);
-        expect(comparison.differences).toEqual([]);
-        expect(comparison.relationPages).toBeGreaterThan(10_000);
-        expect(comparison.slruPages).toBeGreaterThan(3);
-      } finally {
-        await store.close();
-      }
+      const comparison = await compareCluster(zenith, 'main', ids, end);
+      console.log(comparison);
+      expect(comparison.differences).toEqual([]);
+      expect(comparison.relationPages).toBeGreaterThan(10_000);
+      expect(comparison.slruPages).toBeGreaterThan(3);
     });
 
     test('a new compute and a branch see all of it, and open prepared transactions can be finished on both', async () => {

@@ -1,6 +1,7 @@
 export { redoBlock } from './redo-block.ts';
 export { RedoError, type RedoErrorCode } from './errors.ts';
 export { describeBlock, describeRecord, recordName } from './describe/describe-record.ts';
+export { recordNames } from './describe/record-names.ts';
 export { checkConsistency, firstDifference, hasCheckImage, maskPage, type Inconsistency } from './masks/consistency.ts';
 export { applyOperation } from './operations/apply-operation.ts';
 export { OperationKind } from './operations/operation.ts';

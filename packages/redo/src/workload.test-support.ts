@@ -1,16 +1,15 @@
-import type { StockPostgres } from '@zenith/testing';
 import { brinChanges } from './brin/workload.test-support.ts';
 import { ginChanges } from './gin/workload.test-support.ts';
 import { gistChanges } from './gist/workload.test-support.ts';
 import { hashChanges } from './hash/workload.test-support.ts';
-import { script } from './script.test-support.ts';
+import { script, type WorkloadServer } from './script.test-support.ts';
 import { spgistChanges } from './spgist/workload.test-support.ts';
 
 /**
  * Workloads that make a server write every kind of record that this package redoes. Everything is small: with
  * wal_consistency_checking each block that a record touches is 8 KiB of WAL.
  */
-export async function runWorkload(server: StockPostgres): Promise<void> {
+export async function runWorkload(server: WorkloadServer): Promise<void> {
   await heapChanges(server);
   await pruningAndFreezing(server);
   await lockingAndMultixacts(server);
@@ -28,13 +27,13 @@ export async function runWorkload(server: StockPostgres): Promise<void> {
 }
 
 /** Fewer and shorter workloads, for servers that differ in how they log images. */
-export async function runShortWorkload(server: StockPostgres): Promise<void> {
+export async function runShortWorkload(server: WorkloadServer): Promise<void> {
   await heapChanges(server);
   await pruningAndFreezing(server);
   await lockingAndMultixacts(server);
 }
 
-async function heapChanges(server: StockPostgres): Promise<void> {
+async function heapChanges(server: WorkloadServer): Promise<void> {
   const file = `${server.dataDirectory}/rows.copy`;
   await script(
     server,
@@ -81,7 +80,7 @@ async function heapChanges(server: StockPostgres): Promise<void> {
   );
 }
 
-async function pruningAndFreezing(server: StockPostgres): Promise<void> {
+async function pruningAndFreezing(server: WorkloadServer): Promise<void> {
   await script(
     server,
     `
@@ -105,7 +104,7 @@ async function pruningAndFreezing(server: StockPostgres): Promise<void> {
   );
 }
 
-async function lockingAndMultixacts(server: StockPostgres): Promise<void> {
+async function lockingAndMultixacts(server: WorkloadServer): Promise<void> {
   await script(
     server,
     `
@@ -146,7 +145,7 @@ async function lockingAndMultixacts(server: StockPostgres): Promise<void> {
  * advisory locks that a third session holds: on lock 3 while lock 1 is taken (the check before the insertion), else on lock 2 (the index
  * insertion), so that both have inserted their tuples before either reaches the index.
  */
-async function speculativeInsertion(server: StockPostgres): Promise<void> {
+async function speculativeInsertion(server: WorkloadServer): Promise<void> {
   await server.query(`
     create table s(key text, data text);
     create function stop_at(t text) returns text language plpgsql immutable as $$
@@ -197,7 +196,7 @@ async function untilWaiting(
   throw new Error(`${sessions} sessions did not come to wait for lock ${lock}`);
 }
 
-async function btreeChanges(server: StockPostgres): Promise<void> {
+async function btreeChanges(server: WorkloadServer): Promise<void> {
   await script(
     server,
     `
@@ -237,7 +236,7 @@ async function btreeChanges(server: StockPostgres): Promise<void> {
  * An index that is full of posting lists, over a table with holes: new rows' heap TIDs fall into the middle of posting lists, on pages that
  * have to be split.
  */
-async function postingListSplits(server: StockPostgres): Promise<void> {
+async function postingListSplits(server: WorkloadServer): Promise<void> {
   const file = `${server.dataDirectory}/keys.copy`;
   await script(
     server,
@@ -254,7 +253,7 @@ async function postingListSplits(server: StockPostgres): Promise<void> {
 }
 
 /** Wide keys make a deep tree of few tuples: then almost all of it is deleted, so that levels become single pages, and it grows again. */
-async function btreePageDeletion(server: StockPostgres): Promise<void> {
+async function btreePageDeletion(server: WorkloadServer): Promise<void> {
   const wide = (from: number, to: number): string =>
     `insert into d select i, lpad(i::text, 8, '0') || repeat('k', 1800) from generate_series(${from}, ${to}) i`;
   await script(
@@ -287,7 +286,7 @@ async function btreePageDeletion(server: StockPostgres): Promise<void> {
   );
 }
 
-async function sequencesAndOthers(server: StockPostgres): Promise<void> {
+async function sequencesAndOthers(server: WorkloadServer): Promise<void> {
   await script(
     server,
     `
@@ -320,7 +319,7 @@ async function sequencesAndOthers(server: StockPostgres): Promise<void> {
 }
 
 /** Subtransactions by the thousand and prepared transactions, for the commit log. */
-async function transactions(server: StockPostgres): Promise<void> {
+async function transactions(server: WorkloadServer): Promise<void> {
   await script(
     server,
     `

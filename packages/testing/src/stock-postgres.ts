@@ -20,17 +20,20 @@ export interface StockPostgresOptions {
   readonly settings?: Readonly<Record<string, string>>;
   /** More arguments for initdb. */
   readonly initdb?: readonly string[];
+  /** Name of the database superuser, `postgres` when left out. */
+  readonly superuser?: string;
   /** More environment for the server, LD_PRELOAD for one. */
   readonly env?: Readonly<Record<string, string>>;
   /** Use this existing data directory instead of making one. It must belong to the user of {@link unprivilegedUser}. */
   readonly dataDirectory?: string;
 }
 
-/** A stock PostgreSQL in a temporary directory, superuser `postgres`, on a free port of 127.0.0.1. */
+/** A stock PostgreSQL in a temporary directory, superuser `postgres` unless another name was given, on a free port of 127.0.0.1. */
 export class StockPostgres {
   readonly major: PgMajor;
   readonly dataDirectory: string;
   readonly installation: string;
+  readonly superuser: string;
   /** Set by {@link start}. */
   port = 0;
   readonly #user: OsUser = unprivilegedUser();
@@ -41,6 +44,7 @@ export class StockPostgres {
 
   private constructor(options: StockPostgresOptions, dataDirectory: string, removeDirectory: () => void) {
     this.major = options.major;
+    this.superuser = options.superuser ?? 'postgres';
     this.installation = stockInstallation(options.major);
     this.#options = options;
     this.dataDirectory = dataDirectory;
@@ -58,7 +62,7 @@ export class StockPostgres {
       '-D',
       server.dataDirectory,
       '-U',
-      'postgres',
+      server.superuser,
       '--auth=trust',
       '--no-locale',
       '-E',
@@ -128,7 +132,7 @@ export class StockPostgres {
 
   /** A new connected client; the caller ends it. */
   async connect(database = 'postgres'): Promise<pg.Client> {
-    const client = new pg.Client({ host: '127.0.0.1', port: this.port, user: 'postgres', database });
+    const client = new pg.Client({ host: '127.0.0.1', port: this.port, user: this.superuser, database });
     client.on('error', () => undefined); // a crash test kills the server under it; queries in flight reject by themselves
     await client.connect();
     return client;

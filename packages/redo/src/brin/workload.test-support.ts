@@ -1,11 +1,10 @@
-import type { StockPostgres } from '@zenith/testing';
-import { script } from '../script.test-support.ts';
+import { script, type WorkloadServer } from '../script.test-support.ts';
 
 /**
  * Makes a server write every kind of BRIN record. A table with a page for each row soon has enough ranges for a second page of the map, whose
  * place tuples have to leave; text summaries grow until their pages are full. Heap records get no images to check.
  */
-export async function brinChanges(server: StockPostgres): Promise<void> {
+export async function brinChanges(server: WorkloadServer): Promise<void> {
   const row = (from: number, to: number): string =>
     `insert into br select i, i::text, repeat('r', 600) from generate_series(${from}, ${to}) i`;
   await script(

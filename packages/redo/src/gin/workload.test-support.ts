@@ -1,15 +1,14 @@
-import type { StockPostgres } from '@zenith/testing';
-import { script } from '../script.test-support.ts';
+import { script, type WorkloadServer } from '../script.test-support.ts';
 
 /** Makes a server write every kind of GIN record, in every form that redo tells apart. Heap records get no images to check: they would be most of the WAL. */
-export async function ginChanges(server: StockPostgres): Promise<void> {
+export async function ginChanges(server: WorkloadServer): Promise<void> {
   await pendingLists(server);
   await entryTrees(server);
   await postingTrees(server);
 }
 
 /** Rows on the pending list: alone, several to a page, one over several pages; the list is emptied by request and by vacuum. */
-async function pendingLists(server: StockPostgres): Promise<void> {
+async function pendingLists(server: WorkloadServer): Promise<void> {
   await script(
     server,
     `
@@ -33,7 +32,7 @@ async function pendingLists(server: StockPostgres): Promise<void> {
 }
 
 /** Few wide keys to a page make a deep entry tree; rows of the same key make its posting lists grow. */
-async function entryTrees(server: StockPostgres): Promise<void> {
+async function entryTrees(server: WorkloadServer): Promise<void> {
   await script(
     server,
     `
@@ -54,7 +53,7 @@ async function entryTrees(server: StockPostgres): Promise<void> {
  * Posting trees of some leaves, built full. Rows of another key leave places all over the table, so that new items come into the middle of
  * full leaves; then most of a leaf's items go away, and all of another's.
  */
-async function postingTrees(server: StockPostgres): Promise<void> {
+async function postingTrees(server: WorkloadServer): Promise<void> {
   const file = `${server.dataDirectory}/postings.copy`;
   await script(
     server,

@@ -1,15 +1,14 @@
-import type { StockPostgres } from '@zenith/testing';
-import { script } from '../script.test-support.ts';
+import { script, type WorkloadServer } from '../script.test-support.ts';
 
 /** Makes a server write every kind of GiST record, in every form that redo tells apart. Bulk insertions into wide pages get no images to check. */
-export async function gistChanges(server: StockPostgres): Promise<void> {
+export async function gistChanges(server: WorkloadServer): Promise<void> {
   await growth(server);
   await pageDeletion(server);
   await killedTuples(server);
 }
 
 /** Wide keys make a deep tree of few tuples to a page, so that splits go up several levels; points have a sorted build. */
-async function growth(server: StockPostgres): Promise<void> {
+async function growth(server: WorkloadServer): Promise<void> {
   await script(
     server,
     `
@@ -32,7 +31,7 @@ async function growth(server: StockPostgres): Promise<void> {
 }
 
 /** Leaves that vacuum finds empty leave the tree, and are used again. */
-async function pageDeletion(server: StockPostgres): Promise<void> {
+async function pageDeletion(server: WorkloadServer): Promise<void> {
   await script(
     server,
     `
@@ -54,7 +53,7 @@ async function pageDeletion(server: StockPostgres): Promise<void> {
 }
 
 /** Scans mark deleted tuples; an insertion that finds its leaf full then removes them. */
-async function killedTuples(server: StockPostgres): Promise<void> {
+async function killedTuples(server: WorkloadServer): Promise<void> {
   await script(
     server,
     `

@@ -1,18 +1,17 @@
-import type { StockPostgres } from '@zenith/testing';
-import { script } from '../script.test-support.ts';
+import { script, type WorkloadServer } from '../script.test-support.ts';
 
 /**
  * Makes a server write every kind of hash record, in every form but those that take an index of hundreds of megabytes. Bulk insertions get no images to
  * check, they would be most of the WAL; what they did, later images and the files at the end show.
  */
-export async function hashChanges(server: StockPostgres): Promise<void> {
+export async function hashChanges(server: WorkloadServer): Promise<void> {
   await growth(server);
   await squeezing(server);
   await killedTuples(server);
 }
 
 /** Buckets split as rows come, with chains of overflow pages among them, so that splits have to move tuples to full pages. */
-async function growth(server: StockPostgres): Promise<void> {
+async function growth(server: WorkloadServer): Promise<void> {
   await script(
     server,
     `
@@ -35,7 +34,7 @@ async function growth(server: StockPostgres): Promise<void> {
 }
 
 /** Chains that vacuum shortens: pages that are emptied by others or by the first, pages that stay, and freed pages that are used again. */
-async function squeezing(server: StockPostgres): Promise<void> {
+async function squeezing(server: WorkloadServer): Promise<void> {
   await script(
     server,
     `
@@ -73,7 +72,7 @@ async function squeezing(server: StockPostgres): Promise<void> {
 }
 
 /** Scans mark deleted tuples; an insertion that finds its page full then removes them. */
-async function killedTuples(server: StockPostgres): Promise<void> {
+async function killedTuples(server: WorkloadServer): Promise<void> {
   await script(
     server,
     `

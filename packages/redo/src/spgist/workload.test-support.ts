@@ -1,18 +1,17 @@
-import type { StockPostgres } from '@zenith/testing';
-import { script } from '../script.test-support.ts';
+import { script, type WorkloadServer } from '../script.test-support.ts';
 
 /**
  * Makes a server write every kind of SP-GiST record, in every form that redo tells apart. Bulk insertions get no images to check, they would be most of the
  * WAL; what they did, later images and the files at the end show.
  */
-export async function spgistChanges(server: StockPostgres): Promise<void> {
+export async function spgistChanges(server: WorkloadServer): Promise<void> {
   await radixTrees(server);
   await quadTrees(server);
   await rootsAndNulls(server);
 }
 
 /** Texts with long common prefixes: inner tuples get more nodes, are split, and move when their page is full. */
-async function radixTrees(server: StockPostgres): Promise<void> {
+async function radixTrees(server: WorkloadServer): Promise<void> {
   await script(
     server,
     `
@@ -48,7 +47,7 @@ async function radixTrees(server: StockPostgres): Promise<void> {
 }
 
 /** Points whose quadrants fill their leaf pages: chains move to other pages, and empty chains get tuples again. */
-async function quadTrees(server: StockPostgres): Promise<void> {
+async function quadTrees(server: WorkloadServer): Promise<void> {
   await script(
     server,
     `
@@ -74,7 +73,7 @@ async function quadTrees(server: StockPostgres): Promise<void> {
 }
 
 /** An index that is a root leaf only, and a tree of nulls. */
-async function rootsAndNulls(server: StockPostgres): Promise<void> {
+async function rootsAndNulls(server: WorkloadServer): Promise<void> {
   await script(
     server,
     `

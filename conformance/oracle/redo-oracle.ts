@@ -9,7 +9,7 @@ import {
   type Page,
   type PgMajor,
 } from '@zenith/pg-format';
-import { checkConsistency, describeRecord, hasCheckImage, redoBlock } from '@zenith/redo';
+import { checkConsistency, describeRecord, hasCheckImage, recordName, redoBlock } from '@zenith/redo';
 import {
   PageClient,
   PageError,
@@ -18,6 +18,8 @@ import {
   encodeStatusUpdate,
   walSenderMessage,
 } from '@zenith/wire';
+import { explainByte } from './explain-byte.ts';
+import { PageCache } from './page-cache.ts';
 
 /** Where the WAL and the pages of one timeline are. */
 export interface OracleSource {
@@ -28,14 +30,26 @@ export interface OracleSource {
   readonly pageserverPort: number;
 }
 
+/** What the oracle saw of one kind of records. */
+export interface TypeCounts {
+  records: number;
+  /** Blocks compared with the image that PostgreSQL put into the record. */
+  compared: number;
+  mismatches: number;
+}
+
 /** What the oracle saw. */
 export interface OracleReport {
-  /** Record type → how often it was seen, blocks compared, and blocks that differed. */
-  readonly types: ReadonlyMap<string, { records: number; compared: number }>;
+  /** Kind of records, as `recordName()` gives it → what was seen of it. */
+  readonly types: ReadonlyMap<string, TypeCounts>;
   /** One line for each block that was not what PostgreSQL's own image of it says. */
   readonly mismatches: readonly string[];
+  readonly mismatchCount: number;
   readonly compared: number;
 }
+
+/** So many pages are kept; others come back from the pageserver when they are needed again. */
+const PAGES_KEPT = 20_000;
 
 /** At most so many mismatches are described; one is a failure already. */
 const MISMATCHES_MAX = 20;
@@ -44,11 +58,18 @@ const MISMATCHES_MAX = 20;
  * Reads the WAL of a timeline from `start` to `end` as a safekeeper serves it, redoes every block of every record, each alone, and compares it with the image that a compute under
  * `wal_consistency_checking=all` put in the record. Pages as they were before come from the pageserver.
  */
-export async function checkRedo(source: OracleSource, start: Lsn, end: Lsn): Promise<OracleReport> {
-  const types = new Map<string, { records: number; compared: number }>();
+export async function checkRedo(
+  source: OracleSource,
+  start: Lsn,
+  end: Lsn,
+  onProgress: (position: Lsn) => void = () => undefined,
+): Promise<OracleReport> {
+  const types = new Map<string, TypeCounts>();
+  const countsOfKind: TypeCounts[] = []; // by rmid and the high bits of info
   const mismatches: string[] = [];
+  let mismatchCount = 0;
   let compared = 0;
-  const pages = new Map<string, Page>();
+  const pages = new PageCache(PAGES_KEPT);
   const pageClient = await PageClient.connect({
     address: { kind: 'tcp', host: '127.0.0.1', port: source.pageserverPort },
     tenant: source.tenant,
@@ -88,17 +109,26 @@ export async function checkRedo(source: OracleSource, start: Lsn, end: Lsn): Pro
     }
   }
 
+  function countsOf(): TypeCounts {
+    const kind = (record.rmid << 4) | (record.info >> 4);
+    const known = countsOfKind[kind];
+    if (known !== undefined) return known;
+    const name = recordName(source.major, record);
+    const counts = types.get(name) ?? { records: 0, compared: 0, mismatches: 0 };
+    types.set(name, counts);
+    countsOfKind[kind] = counts;
+    return counts;
+  }
+
   async function redoRecord(): Promise<void> {
-    const type = describeRecord(source.major, record).split(' ')[0] ?? '';
-    const counts = types.get(type) ?? { records: 0, compared: 0 };
-    types.set(type, counts);
+    const counts = countsOf();
     counts.records++;
     for (let i = 0; i < record.blockCount; i++) {
       const block = record.blocks[i];
       if (block === undefined || !block.inUse || block.fork === FSM_FORKNUM) continue; // the free-space map is not kept
       const key = `${block.spc}/${block.db}/${block.rel}/${block.fork}/${block.block}`;
-      // Bits of the visibility map are cleared by records that do not register its pages: the pageserver knows, this map does not.
-      let page = block.fork === VISIBILITYMAP_FORKNUM ? undefined : known(key, block.willInit || block.applyImage);
+      // Records that clear bits of the visibility map do not register its pages, so that those held here have bits too many. The heap's mask hides the bits; the comparison of the whole cluster looks at them.
+      let page = known(key, block.willInit || block.applyImage);
       if (page === undefined) {
         page = allocatePage();
         if (!block.willInit && !block.applyImage) page.bytes.set(await pageBefore(block, record.lsn));
@@ -109,11 +139,13 @@ export async function checkRedo(source: OracleSource, start: Lsn, end: Lsn): Pro
       compared++;
       counts.compared++;
       const difference = checkConsistency(source.major, record, i, page);
-      if (difference !== undefined && mismatches.length < MISMATCHES_MAX) {
+      if (difference === undefined) continue;
+      counts.mismatches++;
+      mismatchCount++;
+      if (mismatches.length < MISMATCHES_MAX)
         mismatches.push(
-          `${formatLsn(record.lsn)} ${describeRecord(source.major, record)} block ${key}: byte ${difference.offset} is ${difference.actual}, PostgreSQL has ${difference.expected}`,
+          `${formatLsn(record.lsn)} ${describeRecord(source.major, record)} block ${key}: byte ${difference.offset} (${explainByte(page, record.rmid, difference.offset)}) is 0x${difference.actual.toString(16)}, PostgreSQL has 0x${difference.expected.toString(16)}`,
         );
-      }
     }
   }
 
@@ -150,6 +182,7 @@ export async function checkRedo(source: OracleSource, start: Lsn, end: Lsn): Pro
         continue;
       }
       decoder.push(chunk);
+      onProgress(decoder.position);
       while (decoder.position < end && decoder.next(record)) await redoRecord();
       if (decoder.end !== undefined)
         throw new Error(`the WAL ends at ${formatLsn(decoder.end.lsn)}: ${decoder.end.message}`);
@@ -159,5 +192,5 @@ export async function checkRedo(source: OracleSource, start: Lsn, end: Lsn): Pro
     walClient.close();
     pageClient.close();
   }
-  return { types, mismatches, compared };
+  return { types, mismatches, mismatchCount, compared };
 }

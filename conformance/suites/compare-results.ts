@@ -1,0 +1,99 @@
+import { existsSync, readFileSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+
+/** A rule for what of a result is different between two runs on the same stock server. */
+interface VolatileRule {
+  /** Which tests' results; every test's when left out. */
+  readonly tests?: readonly string[];
+  /** Why it is volatile, for the documentation. */
+  readonly reason: string;
+  readonly apply: (text: string) => string;
+}
+
+/** Takes lines out that match, without what psql draws around them. */
+function withoutLines(pattern: RegExp): (text: string) => string {
+  return (text) =>
+    text
+      .split('\n')
+      .filter((line) => !pattern.test(line))
+      .join('\n');
+}
+
+/** What is overlooked, and why. Seen in two runs of the same suite on the same stock server, each of them. */
+export const VOLATILE_RULES: readonly VolatileRule[] = [
+  {
+    reason:
+      "`EXPLAIN (ANALYZE)` of 18 shows `Buffers:` unless told not to, 15's tests do not tell it: how many pages are in the cache depends on what else runs. With it go the `Planning:` line above it and the number of rows",
+    apply: (text) => withoutLines(/^\s*(Buffers: .*|Planning:|\(\d+ rows?\))$/)(text),
+  },
+  {
+    reason: 'the width of a column, and so of the line psql draws under its name, follows from the widest value',
+    apply: (text) => text.replaceAll(/-{3,}/g, '---').replaceAll(/[ \t]+/g, ' '),
+  },
+  {
+    tests: ['rules'],
+    reason: 'the oid and the file number of a table',
+    apply: (text) => text.replaceAll(/^ \d{5,} \| r \| \d{5,}$/gm, 'OID | r | RELFILENODE'),
+  },
+  {
+    tests: ['cluster', 'indexing'],
+    reason:
+      "the order of warnings or rows for which the test does not ask for one, or not for a complete one: that of a catalog's rows, which follows from what other tests ran at the same time",
+    apply: (text) => text.split('\n').toSorted().join('\n'),
+  },
+];
+
+/** A result without what is volatile. */
+function normalise(test: string, text: string): string {
+  return VOLATILE_RULES.filter(({ tests }) => tests?.includes(test) ?? true).reduce(
+    (result, { apply }) => apply(result),
+    text,
+  );
+}
+
+/** What a comparison of two folders of results found. */
+export interface ResultComparison {
+  readonly files: number;
+  /** Files that are the same byte for byte. */
+  readonly identical: number;
+  /** One line for each that is different although what is volatile was overlooked: file, line and both texts. */
+  readonly differences: readonly string[];
+}
+
+function outputs(folder: string): string[] {
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder)
+    .filter((name) => name.endsWith('.out'))
+    .sort();
+}
+
+/** Compares the results (`*.out`) of a suite on a stock server with those on a Zenith compute. */
+export function compareResults(stockFolder: string, zenithFolder: string): ResultComparison {
+  const names = [...new Set([...outputs(stockFolder), ...outputs(zenithFolder)])];
+  const differences: string[] = [];
+  let identical = 0;
+  for (const name of names) {
+    const texts = [stockFolder, zenithFolder].map((folder) =>
+      existsSync(join(folder, name)) ? readFileSync(join(folder, name), 'latin1') : undefined,
+    );
+    const [stock, zenith] = texts;
+    if (stock === undefined || zenith === undefined)
+      differences.push(`${name}: only on ${stock === undefined ? 'Zenith' : 'stock'}`);
+    else if (stock === zenith) identical++;
+    else {
+      const test = name.slice(0, -'.out'.length);
+      const difference = firstDifferentLine(normalise(test, stock), normalise(test, zenith));
+      if (difference !== undefined) differences.push(`${name}: ${difference}`);
+    }
+  }
+  return { files: names.length, identical, differences };
+}
+
+function firstDifferentLine(stock: string, zenith: string): string | undefined {
+  if (stock === zenith) return undefined;
+  const stockLines = stock.split('\n');
+  const zenithLines = zenith.split('\n');
+  let line = 0;
+  while (stockLines[line] === zenithLines[line]) line++;
+  return `stock has '${stockLines[line] ?? '(end)'}', Zenith '${zenithLines[line] ?? '(end)'}'`;
+}
