@@ -25,7 +25,7 @@ import {
   setPosting,
   type Page,
 } from '@zenith/pg-format';
-import { blockData, mainData } from '../rmgr/record-data.ts';
+import { exactBlockData, mainData } from '../rmgr/record-data.ts';
 import type { RedoRoutine } from '../rmgr/resource-manager.ts';
 import { existingOpaque, initBtreePage } from './page.ts';
 import { originalPage } from './scratch.ts';
@@ -48,7 +48,7 @@ const INTERVAL = 4;
 export const redoBtreeDedup: RedoRoutine = (record, blockIndex, page) => {
   const { view } = record;
   const count = view.getUint16(mainData(record, SIZE_OF_BTREE_DEDUP), true);
-  const intervals = blockData(record, blockIndex, count * INTERVAL);
+  const intervals = exactBlockData(record, blockIndex, count * INTERVAL);
   const opaque = existingOpaque(page);
   const first = btreeFirstDataKey(page, opaque);
   const last = pageMaxOffset(page);

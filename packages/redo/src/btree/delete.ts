@@ -73,6 +73,7 @@ function deleteAndUpdate(
     updatePosting(page, record.view.getUint16(updated + i * 2, true), record.view, at + 2, count);
     at += 2 + count * 2;
   }
+  if (at !== end) throw new CorruptionError(`${end - at} bytes are left after ${updatedCount} updates`);
   if (deletedCount > 0) pageIndexMultiDelete(page, record.view, deleted, deletedCount);
 }
 

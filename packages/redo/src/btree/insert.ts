@@ -1,5 +1,6 @@
 import { CorruptionError } from '@zenith/base';
-import { BLCKSZ, SIZE_OF_INDEX_TUPLE, copyBytes, type Page, type WalRecord } from '@zenith/pg-format';
+import { SIZE_OF_INDEX_TUPLE, copyBytes, type Page, type WalRecord } from '@zenith/pg-format';
+import { onlyIndexTupleIn } from '../index-page/items.ts';
 import { blockData, blockDataLength, mainData } from '../rmgr/record-data.ts';
 import type { RedoRoutine } from '../rmgr/resource-manager.ts';
 import { restoreMetaPage } from './meta-page.ts';
@@ -18,7 +19,9 @@ const META = 2;
 function insertTuple(record: WalRecord, page: Page): void {
   const offsetNumber = record.view.getUint16(mainData(record, SIZE_OF_BTREE_INSERT), true);
   existingOpaque(page);
-  putIndexTuple(page, record.bytes, blockData(record, PAGE, 0), blockDataLength(record, PAGE), offsetNumber);
+  const data = blockData(record, PAGE, SIZE_OF_INDEX_TUPLE);
+  const length = onlyIndexTupleIn(record.view, data, data + blockDataLength(record, PAGE));
+  putIndexTuple(page, record.bytes, data, length, offsetNumber);
 }
 
 /** PG: btree_xlog_insert(true, false, false). */
@@ -47,8 +50,7 @@ export const redoBtreeInsertPost: RedoRoutine = (record, blockIndex, page) => {
   if (blockIndex !== PAGE) throw new CorruptionError(`a record of this kind has no block ${blockIndex}`);
   const offsetNumber = record.view.getUint16(mainData(record, SIZE_OF_BTREE_INSERT), true);
   const data = blockData(record, PAGE, 2 + SIZE_OF_INDEX_TUPLE);
-  const length = blockDataLength(record, PAGE) - 2;
-  if (length > BLCKSZ) throw new CorruptionError(`an index tuple of ${length} bytes`);
+  const length = onlyIndexTupleIn(record.view, data + 2, data + blockDataLength(record, PAGE));
   existingOpaque(page);
   const posting = indexTupleAt(page, offsetNumber - 1);
   copyBytes(record.bytes, data + 2, tupleScratch.bytes, 0, length);

@@ -8,8 +8,8 @@ import {
   type Page,
   type WalRecord,
 } from '@zenith/pg-format';
-import { indexTupleIn, itemAt, putItem } from '../index-page/items.ts';
-import { blockData, blockDataLength, mainData } from '../rmgr/record-data.ts';
+import { itemAt, onlyIndexTupleIn, putItem } from '../index-page/items.ts';
+import { blockData, blockDataLength, exactBlockData, mainData } from '../rmgr/record-data.ts';
 import type { RedoRoutine } from '../rmgr/resource-manager.ts';
 import { GIN_DATA, GIN_LEAF, clearGinIncompleteSplit, existingGinPage } from './page.ts';
 import { insertPostingItem } from './posting-tree.ts';
@@ -45,7 +45,7 @@ export const redoGinInsert: RedoRoutine = (record, blockIndex, page) => {
   if (!data) insertEntry(record, page, leaf);
   else if (leaf) recompressLeaf(record, PAGE, page);
   else {
-    const at = blockData(record, PAGE, SIZE_OF_INSERT_DATA_INTERNAL);
+    const at = exactBlockData(record, PAGE, SIZE_OF_INSERT_DATA_INTERNAL);
     insertPostingItem(page, record, at + 2, record.view.getUint16(at, true), rightChild(record));
   }
   return true;
@@ -62,8 +62,7 @@ function insertEntry(record: WalRecord, page: Page, leaf: boolean): void {
     setItemPointer(page.view, split, rightChild(record), INVALID_OFFSET_NUMBER);
   }
   const tuple = at + ENTRY_TUPLE;
-  if (indexTupleIn(record.view, tuple, tuple + length) !== length)
-    throw new CorruptionError(`${length} bytes of data for an index tuple that says it has less`);
+  onlyIndexTupleIn(record.view, tuple, tuple + length);
   if (record.view.getUint8(at + IS_DELETE) === 0) {
     putItem(page, record.bytes, tuple, length, offsetNumber);
     return;

@@ -39,6 +39,7 @@ export const redoHashDelete: RedoRoutine = (record, blockIndex, page) => {
 export function deleteListed(record: WalRecord, blockIndex: number, page: Page): void {
   const data = blockData(record, blockIndex, 0);
   const length = blockDataLength(record, blockIndex);
+  if ((length & 1) !== 0) throw new CorruptionError(`offset numbers in ${length} bytes`);
   deleteItems(page, record.view, data, data + length, length >>> 1);
 }
 

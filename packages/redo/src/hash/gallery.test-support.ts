@@ -41,7 +41,9 @@ const allocateSplit = (flags: number): RecordSpec =>
   hash(0x40, pack(u32(4), u16(0x22), u16(0x12), u8(flags)), [
     block(0, 1),
     block(1, 5, { willInit: true }),
-    block(2, 0, { data: pack(u32(3), u32(7), u32(3), u32(2)) }),
+    block(2, 0, {
+      data: pack(...((flags & 1) === 0 ? [] : [u32(3), u32(7)]), ...((flags & 2) === 0 ? [] : [u32(3), u32(2)])),
+    }),
   ]);
 const moved = pack(u16(2), u16(3), tuple(11), tuple(12));
 const squeeze = (isPrev: number): RecordSpec =>

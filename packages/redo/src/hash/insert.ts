@@ -1,7 +1,7 @@
 import { CorruptionError } from '@zenith/base';
 import { SIZE_OF_INDEX_TUPLE, type Page, type WalRecord } from '@zenith/pg-format';
-import { putItem } from '../index-page/items.ts';
-import { blockData, blockDataLength, blockNumber, hasBlock, mainData } from '../rmgr/record-data.ts';
+import { onlyIndexTupleIn, putItem } from '../index-page/items.ts';
+import { blockData, blockDataLength, blockNumber, exactBlockData, hasBlock, mainData } from '../rmgr/record-data.ts';
 import type { RedoRoutine } from '../rmgr/resource-manager.ts';
 import { initHashBitmapPage, setHashBitmapBit } from './bitmap-page.ts';
 import {
@@ -35,7 +35,8 @@ export const redoHashInsert: RedoRoutine = (record, blockIndex, page) => {
     case PAGE: {
       hashOpaque(page);
       const data = blockData(record, PAGE, SIZE_OF_INDEX_TUPLE);
-      putItem(page, record.bytes, data, blockDataLength(record, PAGE), record.view.getUint16(main, true));
+      const length = onlyIndexTupleIn(record.view, data, data + blockDataLength(record, PAGE));
+      putItem(page, record.bytes, data, length, record.view.getUint16(main, true));
       return true;
     }
     case INSERT_META:
@@ -56,7 +57,7 @@ export const redoHashAddOverflowPage: RedoRoutine = (record, blockIndex, page) =
       initHashPage(
         page,
         blockNumber(record, LEFT_PAGE),
-        view.getUint32(blockData(record, NEW_PAGE, 4), true),
+        view.getUint32(exactBlockData(record, NEW_PAGE, 4), true),
         LH_OVERFLOW_PAGE,
       );
       return true;
@@ -64,7 +65,7 @@ export const redoHashAddOverflowPage: RedoRoutine = (record, blockIndex, page) =
       setHashNext(page, hashOpaque(page), blockNumber(record, NEW_PAGE));
       return true;
     case BITMAP:
-      setHashBitmapBit(page, view.getUint32(blockData(record, BITMAP, 4), true));
+      setHashBitmapBit(page, view.getUint32(exactBlockData(record, BITMAP, 4), true));
       return true;
     case NEW_BITMAP:
       initHashBitmapPage(page, view.getUint16(main, true));
@@ -80,7 +81,7 @@ export const redoHashAddOverflowPage: RedoRoutine = (record, blockIndex, page) =
 /** A page that was free before costs none; else the index has one page more, or two with the bitmap that it needed. */
 function addPages(record: WalRecord, page: Page, wasFree: boolean): void {
   checkHashMetaPage(page);
-  setHashFirstFree(page, record.view.getUint32(blockData(record, META, 4), true));
+  setHashFirstFree(page, record.view.getUint32(exactBlockData(record, META, 4), true));
   if (wasFree) return;
   addHashSpare(page);
   if (!hasBlock(record, NEW_BITMAP)) return;

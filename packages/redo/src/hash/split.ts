@@ -1,6 +1,6 @@
 import { CorruptionError } from '@zenith/base';
 import type { Page, WalRecord } from '@zenith/pg-format';
-import { blockData, mainData } from '../rmgr/record-data.ts';
+import { exactBlockData, mainData } from '../rmgr/record-data.ts';
 import type { RedoRoutine } from '../rmgr/resource-manager.ts';
 import { checkHashMetaPage, setHashMasks, setHashMaxBucket, setHashSplitpoint } from './meta-page.ts';
 import {
@@ -54,7 +54,7 @@ function updateMetaPage(record: WalRecord, page: Page, newBucket: number, flags:
   setHashMaxBucket(page, newBucket);
   const masks = (flags & UPDATE_MASKS) === 0 ? 0 : 8;
   const splitpoint = (flags & UPDATE_SPLITPOINT) === 0 ? 0 : 8;
-  const data = blockData(record, META, masks + splitpoint);
+  const data = exactBlockData(record, META, masks + splitpoint);
   if (masks > 0) setHashMasks(page, view.getUint32(data, true), view.getUint32(data + 4, true));
   if (splitpoint > 0)
     setHashSplitpoint(page, view.getUint32(data + masks, true), view.getUint32(data + masks + 4, true));

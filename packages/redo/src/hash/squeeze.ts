@@ -1,7 +1,7 @@
 import { CorruptionError } from '@zenith/base';
 import { BLCKSZ, INVALID_BLOCK_NUMBER, maxAlign, type Page, type WalRecord } from '@zenith/pg-format';
 import { indexTupleIn, putItem } from '../index-page/items.ts';
-import { blockData, blockDataLength, mainData } from '../rmgr/record-data.ts';
+import { blockData, blockDataLength, exactBlockData, mainData } from '../rmgr/record-data.ts';
 import type { RedoRoutine } from '../rmgr/resource-manager.ts';
 import { clearHashBitmapBit } from './bitmap-page.ts';
 import { deleteListed } from './delete.ts';
@@ -93,11 +93,11 @@ export const redoHashSqueezePage17: RedoRoutine = (record, blockIndex, page) => 
       setHashPrev(page, hashOpaque(page), prev);
       return true;
     case BITMAP:
-      clearHashBitmapBit(page, view.getUint32(blockData(record, BITMAP, 4), true));
+      clearHashBitmapBit(page, view.getUint32(exactBlockData(record, BITMAP, 4), true));
       return true;
     case META:
       checkHashMetaPage(page);
-      setHashFirstFree(page, view.getUint32(blockData(record, META, 4), true));
+      setHashFirstFree(page, view.getUint32(exactBlockData(record, META, 4), true));
       return true;
     default:
       throw new CorruptionError(`a record of this kind has no block ${blockIndex}`);

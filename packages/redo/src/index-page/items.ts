@@ -31,6 +31,13 @@ export function indexTupleIn(view: DataView, at: number, end: number): number {
   return length;
 }
 
+/** Checks that the range is one index tuple and no more; gives its length. @throws CorruptionError */
+export function onlyIndexTupleIn(view: DataView, at: number, end: number): number {
+  const length = indexTupleIn(view, at, end);
+  if (at + length !== end) throw new CorruptionError(`an index tuple of ${length} bytes in ${end - at} bytes of data`);
+  return length;
+}
+
 /** Puts the index tuples that fill the range behind the page's items, in their order. Gives how many. @throws CorruptionError */
 export function appendIndexTuples(page: Page, view: DataView, bytes: Uint8Array, at: number, end: number): number {
   const before = pageMaxOffset(page);

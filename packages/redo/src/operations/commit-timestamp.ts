@@ -32,10 +32,10 @@ export function appendCommitTimestamp(out: DataView, offset: number, xid: number
 
 /** PG: TransactionIdSetCommitTs(). */
 export const applyCommitTimestamps: ApplyBody = (view, offset, end, page) => {
+  const count = entryCount(offset + SIZE_OF_COMMIT_TS_ENTRY, end, 2);
   const low = view.getUint32(offset, true);
   const high = view.getUint32(offset + 4, true);
   const origin = view.getUint16(offset + 8, true);
-  const count = entryCount(offset + SIZE_OF_COMMIT_TS_ENTRY, end, 2);
   for (let i = 0; i < count; i++) {
     const index = view.getUint16(offset + SIZE_OF_COMMIT_TS_ENTRY + i * 2, true);
     if (index >= COMMIT_TS_XACTS_PER_PAGE) throw new CorruptionError(`transaction ${index} of a commit timestamp page`);

@@ -73,8 +73,8 @@ export function appendMultixactMember(out: DataView, offset: number, xid: number
 
 /** PG: RecordNewMultiXact(), the members part. */
 export const applyMultixactMembers: ApplyBody = (view, offset, end, page) => {
-  const first = view.getUint16(offset, true);
   const count = entryCount(offset + 2, end, 5);
+  const first = view.getUint16(offset, true);
   if (first + count > MULTIXACT_MEMBERS_PER_PAGE)
     throw new CorruptionError(`${count} multixact members from ${first} on leave their page`);
   for (let i = 0; i < count; i++) {

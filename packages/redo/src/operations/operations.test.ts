@@ -11,7 +11,9 @@ import {
   type Page,
 } from '@zenith/pg-format';
 import { describe, expect, it } from 'vitest';
+import { BoundedView } from '../fuzz/bounded-view.test-support.ts';
 import {
+  OperationKind,
   appendCommitTimestamp,
   appendMultixactMember,
   appendMultixactOffset,
@@ -30,6 +32,7 @@ import {
 
 const out = new DataView(new ArrayBuffer(4096));
 const AT = 100;
+const AROUND = 32;
 
 function apply(page: Page, end: number): void {
   applyOperation(out, AT, end - AT, page, lsn(0x5000));
@@ -170,6 +173,21 @@ describe('commit timestamp operations', () => {
 });
 
 describe('operations in general', () => {
+  it('are not read behind their end when they are cut short', () => {
+    const bytes = new Uint8Array(64);
+    for (const kind of Object.values(OperationKind)) {
+      bytes[AROUND] = kind;
+      for (let length = 1; length < 12; length++) {
+        const view = new BoundedView(bytes, AROUND, AROUND + length, false);
+        try {
+          applyOperation(view, AROUND, length, allocatePage(), lsn(0x5000));
+        } catch (error) {
+          expect(error).toBeInstanceOf(CorruptionError);
+        }
+      }
+    }
+  });
+
   it('are refused when they are unknown, empty or cut short, with the place', () => {
     out.setUint8(AT, 99);
     expect(() => applyOperation(out, AT, 5, allocatePage(), lsn(0x5000))).toThrow(

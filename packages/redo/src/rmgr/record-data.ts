@@ -17,6 +17,16 @@ export function blockData(record: WalRecord, blockIndex: number, minLength: numb
   return block.dataOffset;
 }
 
+/** {@link blockData} of a block that has exactly `length` bytes of them. @throws CorruptionError when it has more or fewer */
+export function exactBlockData(record: WalRecord, blockIndex: number, length: number): number {
+  const data = blockData(record, blockIndex, length);
+  if (blockDataLength(record, blockIndex) !== length)
+    throw new CorruptionError(
+      `data of ${blockDataLength(record, blockIndex)} bytes with block ${blockIndex}, expected ${length}`,
+    );
+  return data;
+}
+
 /** How many bytes of data the record has with a block that it refers to. */
 export function blockDataLength(record: WalRecord, blockIndex: number): number {
   return record.blocks[blockIndex]?.dataLength ?? 0;
