@@ -15,6 +15,9 @@ import { TimelineRegistry } from './timeline/registry.ts';
 /** Name of the pid file in the data directory. */
 const PID_FILE_NAME = 'safekeeper.pid';
 
+/** How often the delay of the event loop is sampled: each time wakes the process. Unit: milliseconds. */
+const EVENT_LOOP_SAMPLE_MS = 200;
+
 /** What a safekeeper is started with. */
 export interface SafekeeperOptions {
   readonly dataDirectory: string;
@@ -50,7 +53,7 @@ export class Safekeeper {
   static async start(options: SafekeeperOptions): Promise<Safekeeper> {
     const { dataDirectory, configuration, disk, log, nowMs } = options;
     const metrics = new Registry();
-    collectDefaultMetrics({ register: metrics });
+    collectDefaultMetrics({ register: metrics, eventLoopMonitoringPrecision: EVENT_LOOP_SAMPLE_MS });
     const pidFile = PidFile.acquire(join(dataDirectory, PID_FILE_NAME));
     let registry: TimelineRegistry | undefined;
     let walService: WalService | undefined;

@@ -25,6 +25,9 @@ export const PID_FILE = 'pageserver.pid';
 /** How long a stop waits for what is on its way to remote storage. Unit: ms. */
 const UPLOAD_GRACE_MS = 10_000;
 
+/** How often the delay of the event loop is sampled: each time wakes the process. Unit: ms. */
+const EVENT_LOOP_SAMPLE_MS = 200;
+
 /** Where a pageserver serves. */
 export interface PageserverAddresses {
   readonly listen: { readonly host: string; readonly port: number };
@@ -80,7 +83,7 @@ export class Pageserver {
       undo.push(() => store.close());
       const flush = new PeriodicFlush(store, options.flushIntervalMs);
       undo.push(() => flush.stop());
-      collectDefaultMetrics({ register: metrics });
+      collectDefaultMetrics({ register: metrics, eventLoopMonitoringPrecision: EVENT_LOOP_SAMPLE_MS });
       const sources: WalSources = new WalSources(store, options.safekeepers, {
         log,
         now,
