@@ -1,4 +1,4 @@
-export { redoBlock } from './redo-block.ts';
+export { knowsRecord, redoBlock } from './redo-block.ts';
 export { RedoError, type RedoErrorCode } from './errors.ts';
 export { describeBlock, describeRecord, recordName } from './describe/describe-record.ts';
 export { recordNames } from './describe/record-names.ts';

@@ -47,6 +47,14 @@ export function redoBlock(major: PgMajor, record: WalRecord, blockIndex: number,
   }
 }
 
+/**
+ * True when this build has redo for that kind of record. Of one that it does not know, an extension's with a resource manager of its own, only blocks that come with an image to
+ * apply can be rebuilt.
+ */
+export function knowsRecord(major: PgMajor, record: WalRecord): boolean {
+  return knownType(major, record) !== undefined;
+}
+
 function knownType(major: PgMajor, record: WalRecord): RecordType | undefined {
   const rmgr = resourceManagersOf(major)[record.rmid];
   return rmgr === undefined ? undefined : recordType(rmgr, record);

@@ -20,6 +20,7 @@ import type { PageRedo } from '../timeline/redo.ts';
 import { TimelineStore } from '../timeline/timeline-store.ts';
 import type { Timeline } from '../timeline/timeline.ts';
 import { Pacer } from './pacer.ts';
+import { WalApplier } from './wal-applier.ts';
 import { WalIngest } from './wal-ingest.ts';
 
 /** Where the WAL of these tests begins. */
@@ -49,12 +50,12 @@ export class Head {
   /** A timeline that has counters and a control file and nothing else. */
   static async create(
     counters: Partial<CheckPoint> = {},
-    options: { readonly major?: PgMajor; readonly trackCommitTimestamp?: boolean } = {},
+    options: { readonly major?: PgMajor; readonly trackCommitTimestamp?: boolean; readonly redo?: PageRedo } = {},
   ): Promise<Head> {
     const major = options.major ?? 18;
     const directory = temporaryDirectory();
     const redone: string[] = [];
-    const store = TimelineStore.open(directory.path, { redo: listRedo(redone) });
+    const store = TimelineStore.open(directory.path, { redo: options.redo ?? listRedo(redone) });
     const timeline = await store.create({
       tenant: newTenantId(),
       timeline: newTimelineId(),
@@ -86,6 +87,16 @@ export class Head {
     );
     timeline.advance(at);
     return new Head(store, timeline, redone, () => directory.remove());
+  }
+
+  /** Ingests a stream of WAL that goes on where the timeline ends, as it comes from a safekeeper. */
+  async stream(wal: Uint8Array): Promise<void> {
+    const pacer = new Pacer(
+      () => performance.now(),
+      () => undefined,
+    );
+    await new WalApplier(this.timeline, this.ingest, pacer).apply(wal);
+    this.#lsn = this.timeline.lastRecordLsn;
   }
 
   /** An ingest that knows nothing but what the timeline has, as after a restart of the process. */

@@ -21,6 +21,8 @@ export interface IngestGauges {
   readonly commitLsn: number;
   /** Records by resource manager id, since the start of the process. */
   readonly recordsByRmid: Float64Array | undefined;
+  /** Records of kinds that this build has no redo for, since the start of the process. */
+  readonly unknownRecords: number;
 }
 
 /** Built-in resource managers by id; others count as `custom`. PG: rmgrlist.h. */
@@ -100,6 +102,12 @@ export function ingestMetrics(registry: Registry, timelines: () => readonly Inge
           (count, rmid) => count > 0 && records.inc({ rmgr: RMGR_NAMES[rmid] ?? 'custom' }, count),
         );
     },
+  });
+  const unknown: Gauge = new Gauge({
+    name: 'zenith_pageserver_unknown_records',
+    help: 'Records ingested since the start that this build has no redo for, such as those of an extension with a resource manager of its own',
+    registers,
+    collect: () => unknown.set(timelines().reduce((sum, { unknownRecords }) => sum + unknownRecords, 0)),
   });
   return {
     receivedBytes: new Counter({

@@ -23,7 +23,7 @@ import {
   formatOf,
   type WalRecord,
 } from '@zenith/pg-format';
-import { VisibilityMapClears } from '@zenith/redo';
+import { VisibilityMapClears, knowsRecord } from '@zenith/redo';
 import { PageserverError } from '../errors.ts';
 import type { ObjectId } from '../key-space/object-table.ts';
 import { ObjectKind } from '../key-space/object.ts';
@@ -105,6 +105,8 @@ export interface IngestStatistics {
   readonly records: number;
   /** Records by resource manager id. */
   readonly recordsByRmid: Float64Array;
+  /** Records of kinds that this build has no redo for: pages that they changed cannot be read from there on until an image comes. */
+  readonly unknownRecords: number;
 }
 
 /**
@@ -116,6 +118,7 @@ export class WalIngest {
   readonly #checkpointObject: ObjectId;
   readonly #recordsByRmid = new Float64Array(RMGR_COUNT);
   #records = 0;
+  #unknownRecords = 0;
   /** End of the last record that was ingested. */
   #position: Lsn;
 
@@ -153,7 +156,7 @@ export class WalIngest {
 
   /** Live counts; owned by this object. */
   get statistics(): IngestStatistics {
-    return { records: this.#records, recordsByRmid: this.#recordsByRmid };
+    return { records: this.#records, recordsByRmid: this.#recordsByRmid, unknownRecords: this.#unknownRecords };
   }
 
   /**
@@ -167,6 +170,7 @@ export class WalIngest {
     const rmid = record.rmid;
     this.#records++;
     this.#recordsByRmid[rmid] = (this.#recordsByRmid[rmid] as number) + 1;
+    if (!knowsRecord(this.#context.format.major, record)) this.#unknownRecords++;
     const handler: RecordHandler = HANDLERS[rmid] ?? ingestBlocks;
     const lsn = record.endLsn;
     if (LOOKS_BACK[rmid] === 1 || record.origin !== 0) this.#context.target.advance(this.#position);

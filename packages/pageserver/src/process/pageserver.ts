@@ -156,6 +156,7 @@ function ingestGauges(store: TimelineStore, sources: WalSources): readonly Inges
       remoteConsistentLsn,
       commitLsn: follower?.commitLsn ?? lastRecordLsn,
       recordsByRmid: follower?.statistics?.recordsByRmid,
+      unknownRecords: follower?.statistics?.unknownRecords ?? 0,
     };
   });
 }
