@@ -1,24 +1,40 @@
 import type { Socket } from 'node:net';
+import { PAGE_LENGTH } from '@zenith/wire';
 
 /** Size of a buffer that answers are gathered in. Unit: bytes. */
 const GATHER_BYTES = 256 * 1024;
 
-/** Most buffers that are kept for later while nobody uses them: 16 MiB. */
+/** Size of a buffer for one long answer: the longest there is, 128 pages, and room to the next 4 KiB. Unit: bytes. */
+const LONG_BYTES = 128 * PAGE_LENGTH + 4096;
+
+/** Most buffers that are kept for later while nobody uses them: 16 MiB … */
 const KEPT_MAX = 64;
 
-/** Buffers that answers are gathered in, shared by all connections: an idle connection holds none. */
+/** … and of the long ones: 8 MiB. */
+const KEPT_LONG_MAX = 8;
+
+/**
+ * Buffers that answers are gathered in, shared by all connections: an idle connection holds none. Long ones are kept too: a scan asks for nothing else, and a new MiB for each answer costs more in
+ * page faults and collections than sending it does.
+ */
 export class ResponseBufferPool {
   readonly #kept: Buffer[] = [];
+  readonly #keptLong: Buffer[] = [];
 
-  /** A buffer of at least `length` bytes with an ArrayBuffer of its own; the caller gives it back. */
+  /** A buffer of at least `length` bytes with an ArrayBuffer of its own; its content is undefined. The caller gives it back. */
   take(length: number): Buffer {
-    if (length > GATHER_BYTES) return Buffer.allocUnsafeSlow(length);
-    return this.#kept.pop() ?? Buffer.allocUnsafeSlow(GATHER_BYTES);
+    if (length <= GATHER_BYTES) return this.#kept.pop() ?? Buffer.allocUnsafeSlow(GATHER_BYTES);
+    if (length <= LONG_BYTES) return this.#keptLong.pop() ?? Buffer.allocUnsafeSlow(LONG_BYTES);
+    return Buffer.allocUnsafeSlow(length);
   }
 
   /** Takes a buffer back that nobody reads or writes any more. */
   give(buffer: Buffer): void {
-    if (buffer.length === GATHER_BYTES && this.#kept.length < KEPT_MAX) this.#kept.push(buffer);
+    if (buffer.length === GATHER_BYTES) {
+      if (this.#kept.length < KEPT_MAX) this.#kept.push(buffer);
+    } else if (buffer.length === LONG_BYTES && this.#keptLong.length < KEPT_LONG_MAX) {
+      this.#keptLong.push(buffer);
+    }
   }
 }
 
