@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
 import { runCommandLine } from './command-line/run.ts';
 import { ExitCode } from './output/exit-code.ts';
 
@@ -17,7 +18,9 @@ process.stdout.on('error', (error: NodeJS.ErrnoException) => {
   throw error;
 });
 
-const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
+// This module's own place says nothing once it is part of a bundle.
+const packageFile = createRequire(import.meta.url).resolve('@zenith/cli/package.json');
+const { version } = JSON.parse(readFileSync(packageFile, 'utf8')) as {
   version: string;
 };
 const around = { stdout: process.stdout, stderr: process.stderr, folder: process.cwd(), signal: interrupt.signal };

@@ -1,10 +1,10 @@
 import { spawnSync } from 'node:child_process';
 import { existsSync, realpathSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { fileURLToPath } from 'node:url';
 import { PG_MAJORS, type PgMajor } from '@zenith/pg-format';
 import { ComputeError } from '../errors.ts';
 import { hydrateSymlinks } from './hydrate-symlinks.ts';
+import { packageFolder } from './package-folder.ts';
 
 /** A PostgreSQL that can be run: stock binaries, never written to. */
 export interface Installation {
@@ -26,7 +26,7 @@ const VERSION_TIMEOUT_MS = 10_000;
  * shared libraries' symbolic links when npm did not run the package's install script; no file is changed.
  * @throws ComputeError `postgres-not-found`, `postgres-unusable`
  */
-export function findInstallation(major: PgMajor, from: string = dirname(fileURLToPath(import.meta.url))): Installation {
+export function findInstallation(major: PgMajor, from: string = packageFolder()): Installation {
   const name = `postgres-${major}-${process.platform}-${process.arch}`;
   for (let folder = from; ; folder = dirname(folder)) {
     const packageDir = join(folder, 'node_modules', name);

@@ -1,7 +1,7 @@
-import { dirname, resolve } from 'node:path';
-import { fileURLToPath } from 'node:url';
+import { join } from 'node:path';
+import { packageFolder } from '../installation/package-folder.ts';
 
-/** Where `make -C packages/compute/preload` leaves the preload library; the same from `src` and from `dist`. */
+/** Where `make -C packages/compute/preload` leaves the preload library. */
 export function preloadLibraryPath(): string {
-  return resolve(dirname(fileURLToPath(import.meta.url)), '..', '..', 'preload', 'build', 'libzenith_preload.so');
+  return join(packageFolder(), 'preload', 'build', 'libzenith_preload.so');
 }

@@ -15,12 +15,19 @@ const doors = {
   compute: () => require.resolve('@zenith/compute'),
 } as const satisfies Record<ServiceName, () => string>;
 
+/** The main module below a package's `dist`. A start of PostgreSQL waits for the compute's to be loaded: that one is bundled. */
+const mains = {
+  pageserver: 'main.js',
+  safekeeper: 'main.js',
+  compute: 'bundle/main.js',
+} as const satisfies Record<ServiceName, string>;
+
 /**
- * The main module of a service: always the built one, `dist/main.js` of its package.
+ * The main module of a service: always the built one.
  * @throws ControlPlaneError `service-failed` when it has not been built
  */
 export function serviceEntryPoint(service: ServiceName): string {
-  const main = join(dirname(dirname(doors[service]())), 'dist', 'main.js');
+  const main = join(dirname(dirname(doors[service]())), 'dist', mains[service]);
   if (!existsSync(main))
     throw new ControlPlaneError('service-failed', `the ${service} is not built (no ${main}): run 'npm run build'`);
   return main;
