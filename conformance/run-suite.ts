@@ -1,4 +1,4 @@
-import { mkdirSync, readdirSync } from 'node:fs';
+import { mkdirSync, readdirSync, renameSync } from 'node:fs';
 import { join } from 'node:path';
 import type { PgMajor } from '@zenith/pg-format';
 import { chownTree, unprivilegedUser } from '@zenith/testing';
@@ -6,7 +6,7 @@ import type { Client } from 'pg';
 import { runWorkload } from '../packages/redo/src/workload.test-support.ts';
 import type { RunReport } from './report/run-report.ts';
 import { StockServer } from './servers/stock-server.ts';
-import { SUITE_SETTINGS } from './servers/suite-server.ts';
+import { SUITE_SETTINGS, type SuiteServer } from './servers/suite-server.ts';
 import { ZenithServer } from './servers/zenith-server.ts';
 import type { SuiteTools } from './suite-tools/suite-tools.ts';
 import { compareResults } from './suites/compare-results.ts';
@@ -101,15 +101,20 @@ function passed(outcomes: TestOutcomes): number {
 export async function runSuite(suite: Suite, tools: SuiteTools, context: RunContext): Promise<RunReport> {
   const { major, directory, onProgress } = context;
   const settings = { ...SUITE_SETTINGS, ...suite.settings };
-  const zenithFolder = userFolder(directory, 'zenith');
-  const stockFolder = userFolder(directory, 'stock');
+  // Both run in a folder of the same name, which error messages show.
+  const runFolder = join(directory, 'run');
+  const runAs = async (server: SuiteServer): Promise<TestOutcomes> => {
+    const outcomes = await suite.run(server, { tools, major, directory: userFolder(runFolder), onProgress });
+    renameSync(runFolder, join(directory, server.label));
+    return outcomes;
+  };
   const zenith = await ZenithServer.start(major, settings);
   try {
-    const onZenith = await suite.run(zenith, { tools, major, directory: zenithFolder, onProgress });
+    const onZenith = await runAs(zenith);
     const stock = await StockServer.start(major, settings, zenith.superuser);
     let onStock: TestOutcomes;
     try {
-      onStock = await suite.run(stock, { tools, major, directory: stockFolder, onProgress });
+      onStock = await runAs(stock);
     } finally {
       await stock.remove();
     }
@@ -122,7 +127,7 @@ export async function runSuite(suite: Suite, tools: SuiteTools, context: RunCont
         stock: passed(onStock),
         zenith: passed(onZenith),
         count: names.length,
-        ...compareAllResults(stockFolder, zenithFolder),
+        ...compareAllResults(join(directory, 'stock'), join(directory, 'zenith')),
         unequal: names.filter((name) => onStock.get(name) !== onZenith.get(name)),
       },
       ...(await verify(zenith, context)),
