@@ -1,20 +1,33 @@
 import { vi } from 'vitest';
+import type { AcceptorControl } from '@zenith/consensus';
 import type * as configurationModule from '../packages/consensus/src/configuration.ts';
 import type * as positionModule from '../packages/consensus/src/position.ts';
 import type * as termHistoryModule from '../packages/consensus/src/term-history.ts';
+import type * as cleanMarkerModule from '../packages/safekeeper/src/control-file/clean-marker.ts';
+import type * as controlFileModule from '../packages/safekeeper/src/control-file/control-file.ts';
+import type * as walWriterModule from '../packages/safekeeper/src/wal-storage/wal-writer.ts';
 
-// The rules of the protocol that a checker must see broken. The core knows nothing of it: one of its modules is replaced, in the copy of the code that is imported next.
+// The rules that a checker must see broken. Production knows nothing of it: one of its modules is replaced, in the copy of the code that is imported next.
 
-/** Rules that can be broken. */
-export const RULES = ['half-the-votes', 'donor-by-lsn', 'donor-by-term', 'no-truncation', 'older-term-commit'] as const;
-
-/** One of them. */
-export type Rule = (typeof RULES)[number];
+/** What can be broken: rules of the core, then of the safekeeper's shell. */
+export type Rule =
+  | 'half-the-votes'
+  | 'donor-by-lsn'
+  | 'donor-by-term'
+  | 'no-truncation'
+  | 'older-term-commit'
+  | 'forgotten-vote'
+  | 'no-sync'
+  | 'trusted-files';
 
 const CONFIGURATION = '../packages/consensus/src/configuration.ts';
 const POSITION = '../packages/consensus/src/position.ts';
 const TERM_HISTORY = '../packages/consensus/src/term-history.ts';
 const COMMIT_RULE = '../packages/consensus/src/proposer/commit-rule.ts';
+
+const CONTROL_FILE = '../packages/safekeeper/src/control-file/control-file.ts';
+const CLEAN_MARKER = '../packages/safekeeper/src/control-file/clean-marker.ts';
+const WAL_WRITER = '../packages/safekeeper/src/wal-storage/wal-writer.ts';
 
 /** Breaks one rule for everything that is imported from here on, until {@link mendRules}. */
 export function breakRule(rule: Rule): void {
@@ -48,6 +61,44 @@ export function breakRule(rule: Rule): void {
     case 'older-term-commit':
       vi.doMock(COMMIT_RULE, () => ({ countedLsn: (flushLsn: number | null) => flushLsn }));
       return;
+    case 'forgotten-vote':
+      vi.doMock(CONTROL_FILE, async (original) => {
+        const { ControlFile } = await original<typeof controlFileModule>();
+        class Forgetful extends ControlFile {
+          #saved = false;
+          /** Only the first one, which makes the timeline. */
+          override save(control: AcceptorControl): Promise<void> {
+            if (this.#saved || this.load() !== undefined) return Promise.resolve();
+            this.#saved = true;
+            return super.save(control);
+          }
+        }
+        return { ControlFile: Forgetful };
+      });
+      return;
+    case 'no-sync':
+      vi.doMock(WAL_WRITER, async (original) => {
+        const { WalWriter } = await original<typeof walWriterModule>();
+        class Hasty extends WalWriter {
+          override sync(): Promise<void> {
+            return Promise.resolve();
+          }
+        }
+        return { WalWriter: Hasty };
+      });
+      return;
+    case 'trusted-files':
+      vi.doMock(CLEAN_MARKER, async (original) => {
+        const { CleanMarker } = await original<typeof cleanMarkerModule>();
+        class Trusting extends CleanMarker {
+          override async take(): Promise<boolean> {
+            await super.take();
+            return true;
+          }
+        }
+        return { CleanMarker: Trusting };
+      });
+      return;
     default:
       rule satisfies never;
   }
@@ -55,6 +106,7 @@ export function breakRule(rule: Rule): void {
 
 /** Ends what {@link breakRule} began. */
 export function mendRules(): void {
-  for (const path of [CONFIGURATION, POSITION, TERM_HISTORY, COMMIT_RULE]) vi.doUnmock(path);
+  for (const path of [CONFIGURATION, POSITION, TERM_HISTORY, COMMIT_RULE, CONTROL_FILE, CLEAN_MARKER, WAL_WRITER])
+    vi.doUnmock(path);
   vi.resetModules();
 }

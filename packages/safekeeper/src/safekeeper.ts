@@ -4,6 +4,7 @@ import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
 import type { SafekeeperConfiguration } from './configuration/configuration.ts';
+import { systemClock } from './clock/clock.ts';
 import type { Disk } from './disk/disk.ts';
 import { startHttpServer } from './http/server.ts';
 import { PidFile } from './process/pid-file.ts';
@@ -63,6 +64,7 @@ export class Safekeeper {
         node: id,
         dataDirectory,
         disk,
+        clock: systemClock,
         log,
         metrics: timelineMetrics(metrics),
         timelinesMax,

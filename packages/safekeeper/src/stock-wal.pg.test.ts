@@ -172,7 +172,7 @@ test.each(EVERY_MAJOR)(
     expect(control?.commitLsn).toBeGreaterThanOrEqual(end);
     if (control !== undefined)
       expect(
-        await recoverWal(new Segments(localDisk, directory, SEGMENT_SIZE), { ...control, commitLsn: START }),
+        await recoverWal(new Segments(localDisk, directory, SEGMENT_SIZE), { ...control, commitLsn: START }, false),
       ).toBeGreaterThanOrEqual(end);
   },
 );

@@ -6,7 +6,7 @@ import {
   encodeAcceptorMessage,
   PostgresServerError,
   type CopyBothStream,
-  type PostgresSession,
+  type CopyDataHandler,
 } from '@zenith/wire';
 import type { StartupOptions } from '../session/startup-options.ts';
 import type { ProposerPeer } from '../timeline/peer.ts';
@@ -16,18 +16,27 @@ import type { Timeline } from '../timeline/timeline.ts';
 /** A proposer that leaves more than this unread is cut off. Unit: bytes. */
 const UNREAD_BYTES_MAX = 4 * 1024 * 1024;
 
+/** What a connection needs of the session it is on. */
+export interface ProposerSession {
+  startCopyBoth(
+    handler: CopyDataHandler,
+    ended: () => void,
+  ): Pick<CopyBothStream, 'send' | 'unsentBytes' | 'pause' | 'resume'>;
+  fail(error: Error): void;
+}
+
 /** One proposer on START_WAL_PUSH: decodes its messages, finds or makes the timeline at its greeting, and is a peer of the timeline's from then on. */
 export class ProposerConnection implements ProposerPeer {
   readonly id: PeerId;
-  readonly #session: PostgresSession;
+  readonly #session: ProposerSession;
   readonly #registry: TimelineRegistry;
   readonly #options: StartupOptions;
-  readonly #stream: CopyBothStream;
+  readonly #stream: ReturnType<ProposerSession['startCopyBoth']>;
   #timeline: Timeline | undefined;
   #ended = false;
 
   /** Enters CopyBoth mode. @param id not used by another connection before */
-  constructor(id: PeerId, session: PostgresSession, registry: TimelineRegistry, options: StartupOptions) {
+  constructor(id: PeerId, session: ProposerSession, registry: TimelineRegistry, options: StartupOptions) {
     this.id = id;
     this.#session = session;
     this.#registry = registry;

@@ -10,6 +10,8 @@ import {
 } from '@zenith/consensus';
 import { PG_MAJORS, isWalSegmentSize } from '@zenith/pg-format';
 import type { Logger } from 'pino';
+import type { Clock } from '../clock/clock.ts';
+import { CleanMarker } from '../control-file/clean-marker.ts';
 import { ControlFile } from '../control-file/control-file.ts';
 import type { Disk } from '../disk/disk.ts';
 import { SafekeeperError } from '../errors.ts';
@@ -35,6 +37,7 @@ export interface RegistryOptions {
   /** The safekeeper's data directory. */
   readonly dataDirectory: string;
   readonly disk: Disk;
+  readonly clock: Clock;
   readonly log: Logger;
   readonly metrics: TimelineMetrics;
   /** Most timelines; another one is refused. */
@@ -47,14 +50,13 @@ export class TimelineRegistry {
   readonly #timelines = new Map<TimelineId, Timeline>();
   readonly #unreadable = new Map<TimelineId, UnreadableTimeline>();
   readonly #creating = new Map<TimelineId, Promise<Timeline>>();
-  readonly #saveTimer: NodeJS.Timeout;
+  readonly #stopSaving: () => void;
 
   private constructor(options: RegistryOptions) {
     this.#options = options;
-    this.#saveTimer = setInterval(() => {
+    this.#stopSaving = options.clock.every(SAVE_INTERVAL_MS, () => {
       for (const timeline of this.#timelines.values()) timeline.saveProgress();
-    }, SAVE_INTERVAL_MS);
-    this.#saveTimer.unref();
+    });
   }
 
   /** Loads all timelines there are. One that is damaged is logged and refused, the rest serves. */
@@ -124,7 +126,7 @@ export class TimelineRegistry {
 
   /** Makes everything durable and closes all files. */
   async close(): Promise<void> {
-    clearInterval(this.#saveTimer);
+    this.#stopSaving();
     await Promise.allSettled(this.#creating.values());
     const failures: unknown[] = [];
     for (const timeline of this.#timelines.values()) {
@@ -164,6 +166,7 @@ export class TimelineRegistry {
       await writer.prepareFirst();
       await writer.close();
       await new ControlFile(disk, temporary).save(control);
+      await new CleanMarker(disk, temporary).put();
       // What a crash left here before had no control file: no timeline.
       if (disk.exists(directory)) disk.remove(directory);
       disk.rename(temporary, directory);
@@ -193,19 +196,22 @@ export class TimelineRegistry {
 
   /** @returns undefined when the directory holds no timeline */
   async #load(directory: string): Promise<Timeline | undefined> {
-    const { disk, node, metrics } = this.#options;
+    const { disk, node, metrics, clock } = this.#options;
     const controlFile = new ControlFile(disk, directory);
     const control = controlFile.load();
     if (control === undefined) return undefined;
     const { identity } = control;
     const segments = new Segments(disk, directory, identity.segmentSize);
-    const flushLsn = await recoverWal(segments, control);
+    const cleanMarker = new CleanMarker(disk, directory);
+    const durable = await cleanMarker.take();
+    const flushLsn = await recoverWal(segments, control, durable);
+    if (!durable) await controlFile.save({ ...control, pendingTruncationLsn: null }); // what was read may not be on the disk either
     const log = this.#options.log.child({ tenant: identity.tenant, timeline: identity.timeline });
     log.info(
       { flushLsn: formatLsn(flushLsn), commitLsn: formatLsn(control.commitLsn), term: control.term },
       'timeline loaded',
     );
-    const timeline = new Timeline({ node, control, flushLsn, segments, controlFile, log, metrics });
+    const timeline = new Timeline({ node, control, flushLsn, segments, controlFile, cleanMarker, log, metrics, clock });
     this.#timelines.set(identity.timeline, timeline);
     return timeline;
   }

@@ -5,6 +5,7 @@ import { temporaryDirectory } from '@zenith/testing';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { systemClock } from '../clock/clock.ts';
 import { FaultyDisk } from '../testing/faulty-disk.test-support.ts';
 import { testConfiguration, testIdentity, TestWal } from '../testing/test-wal.test-support.ts';
 import { timelineMetrics } from './metrics.ts';
@@ -75,6 +76,7 @@ async function open(): Promise<void> {
     node: nodeId(1),
     dataDirectory: directory.path,
     disk,
+    clock: systemClock,
     log,
     metrics: timelineMetrics(new Registry()),
     timelinesMax: 3,
@@ -137,6 +139,21 @@ describe('a timeline', () => {
     append(peer, 1, middle, wal.endLsn, middle);
     await peer.until(() => peer.lastReply?.flushLsn === wal.endLsn);
     expect(timeline.commitLsn).toBe(middle);
+  });
+
+  test('refuses an Elected that comes twice in the middle of a record, and goes on for others', async () => {
+    const peer = new Peer(1);
+    await follow(peer, 1, firstHistory, start);
+    const middle = (wal.recordEndBefore((start + 100_000) as Lsn) + 30) as Lsn;
+    append(peer, 1, start, middle);
+    await peer.until(() => peer.lastReply?.writeLsn === middle);
+    timeline.receive(peer.id, { type: 'elected', generation: 1, term: 1, startLsn: start, history: [...firstHistory] });
+    expect(peer.rejected).toMatch(/the common WAL ends at/);
+    expect(timeline.broken).toBeUndefined();
+    timeline.detach(peer.id);
+    const next = new Peer(2);
+    await follow(next, 2, [...firstHistory, { term: 2, startLsn: timeline.flushLsn }], timeline.flushLsn);
+    expect(next.rejected).toBeUndefined();
   });
 
   test('shares one sync among all appends that arrive while one is under way', async () => {
@@ -350,6 +367,7 @@ describe('the registry', () => {
       node: nodeId(1),
       dataDirectory: directory.path,
       disk,
+      clock: systemClock,
       log,
       metrics: timelineMetrics(new Registry()),
       timelinesMax: 3,

@@ -17,6 +17,8 @@ import {
   type VoteRequest,
 } from '@zenith/consensus';
 import type { Logger } from 'pino';
+import type { Clock } from '../clock/clock.ts';
+import type { CleanMarker } from '../control-file/clean-marker.ts';
 import type { ControlFile } from '../control-file/control-file.ts';
 import { SafekeeperError } from '../errors.ts';
 import { RecordEnd } from '../wal-storage/record-end.ts';
@@ -37,8 +39,10 @@ export interface TimelineParts {
   readonly flushLsn: Lsn;
   readonly segments: Segments;
   readonly controlFile: ControlFile;
+  readonly cleanMarker: CleanMarker;
   readonly log: Logger;
   readonly metrics: TimelineMetrics;
+  readonly clock: Clock;
 }
 
 /**
@@ -51,8 +55,10 @@ export class Timeline {
   /** Where its WAL lies, for readers. */
   readonly segments: Segments;
   readonly #controlFile: ControlFile;
+  readonly #cleanMarker: CleanMarker;
   readonly #log: Logger;
   readonly #metrics: TimelineMetrics;
+  readonly #clock: Clock;
   readonly #writer: WalWriter;
   readonly #recordEnd: RecordEnd;
   readonly #peers = new Map<PeerId, ProposerPeer>();
@@ -74,8 +80,10 @@ export class Timeline {
     const { control, flushLsn } = parts;
     this.segments = parts.segments;
     this.#controlFile = parts.controlFile;
+    this.#cleanMarker = parts.cleanMarker;
     this.#log = parts.log;
     this.#metrics = parts.metrics;
+    this.#clock = parts.clock;
     this.#writer = new WalWriter(parts.segments, flushLsn);
     this.#recordEnd = new RecordEnd(control.identity, flushLsn);
     this.#savedControl = control;
@@ -188,11 +196,13 @@ export class Timeline {
     for (const peer of this.#peers.values()) peer.reject('the safekeeper is shutting down');
     this.#peers.clear();
     while (this.#busy || this.#flushScheduled || this.#flushing !== undefined)
-      await (this.#flushing ?? new Promise((resolve) => setImmediate(resolve)));
+      await (this.#flushing ?? new Promise<void>((resolve) => this.#clock.defer(resolve)));
     await this.#saving?.catch(() => undefined);
     if (this.#broken === undefined && this.#savedControl !== this.#state.control)
       await this.#controlFile.save(this.#state.control);
+    const durable = this.#broken === undefined && this.#state.syncedLsn === this.#writer.writeLsn;
     await this.#writer.close();
+    if (durable) await this.#cleanMarker.put();
   }
 
   #dispatch(input: AcceptorInput, wal?: Uint8Array): void {
@@ -240,7 +250,12 @@ export class Timeline {
     const before = this.#state;
     this.#state = next;
     assert(this.#writer.writeLsn === next.writeLsn, 'the WAL on disk ends where the state says');
-    if (input.type === 'message' && input.message.type === 'elected' && next.leader === input.from) {
+    if (
+      input.type === 'message' &&
+      input.message.type === 'elected' &&
+      next.control.history === input.message.history
+    ) {
+      // Taken, not refused: one that comes twice is refused, and the leader it names stays.
       // Whatever the decoder saw before, the leader's WAL goes on from a record boundary.
       assert(next.recordLsn === next.writeLsn, 'streaming begins at a record boundary');
       this.#recordEnd.restart(next.writeLsn);
@@ -295,7 +310,7 @@ export class Timeline {
   #scheduleFlush(): void {
     if (this.#flushScheduled || this.#flushing !== undefined) return;
     this.#flushScheduled = true;
-    setImmediate(() => {
+    this.#clock.defer(() => {
       this.#flushScheduled = false;
       // While an effect is carried out, which may cut the WAL, no sync begins; #resume asks again.
       if (!this.#busy && this.#flushing === undefined && this.#broken === undefined) this.#flushing = this.#flush();
@@ -386,7 +401,7 @@ export class Timeline {
   #break(error: Error): void {
     if (error instanceof AssertionError) {
       // Thrown outside of every handler that might catch it: the process must die.
-      setImmediate(() => {
+      this.#clock.defer(() => {
         throw error;
       });
     }

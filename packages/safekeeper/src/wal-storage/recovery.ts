@@ -1,4 +1,4 @@
-import { CorruptionError, formatLsn, type Lsn } from '@zenith/base';
+import { assert, CorruptionError, formatLsn, type Lsn } from '@zenith/base';
 import type { AcceptorControl } from '@zenith/consensus';
 import { RecordEnd } from './record-end.ts';
 import type { Segments } from './segments.ts';
@@ -11,14 +11,39 @@ const CHUNK_LENGTH = 1024 * 1024;
  * Where the WAL on disk ends, record-aligned: decoded forward from the durable commit LSN with the decoder that runs online. Backward tricks have failed elsewhere on records over pages and
  * segments and on switch records. What follows the end, the torn rest of a record or zeroes, is cut off: were it left, a later record of another length could make a
  * piece of it look valid again.
+ * @param durable what the files read is on the disk, because the process before ended cleanly. Otherwise all WAL that counts only since it was read here is written again: it may live in the page cache alone
  * @throws CorruptionError when committed WAL is missing
  */
-export async function recoverWal(segments: Segments, control: AcceptorControl): Promise<Lsn> {
-  if (control.pendingTruncationLsn !== null) await cutWal(segments, control.pendingTruncationLsn);
+export async function recoverWal(segments: Segments, control: AcceptorControl, durable: boolean): Promise<Lsn> {
+  if (control.pendingTruncationLsn !== null) await cutWal(segments, control.pendingTruncationLsn, durable);
   checkCommitted(segments, control);
   const flushLsn = await findWalEnd(segments, control);
-  await cutWal(segments, flushLsn);
+  if (!durable) await writeAgain(segments, control.commitLsn, flushLsn);
+  await cutWal(segments, flushLsn, durable);
   return flushLsn;
+}
+
+/** Reads `[from, to)` and writes it back, durably: pages that the system takes for written are dirty then. */
+async function writeAgain(segments: Segments, from: Lsn, to: Lsn): Promise<void> {
+  const { disk, size } = segments;
+  const buffer = new Uint8Array(CHUNK_LENGTH);
+  for (let at: number = from; at < to;) {
+    const number = segments.numberOf(at as Lsn);
+    const segmentStart = number * size;
+    const end = Math.min(to, segmentStart + size);
+    const file = disk.open(segments.path(number), 'write');
+    try {
+      while (at < end) {
+        const count = await file.read(buffer, 0, Math.min(CHUNK_LENGTH, end - at), at - segmentStart);
+        assert(count > 0, 'what was decoded can be read again');
+        await file.writeInBackground(buffer, 0, count, at - segmentStart);
+        at += count;
+      }
+      await file.sync();
+    } finally {
+      file.close();
+    }
+  }
 }
 
 async function findWalEnd(segments: Segments, control: AcceptorControl): Promise<Lsn> {

@@ -11,9 +11,10 @@ const ZEROES = Buffer.alloc(CHUNK_LENGTH);
  * Cuts the WAL on disk at `lsn`, zeroes what followed in its segment, and returns when that is durable. Later segments go first and the last one first, so that a crash in between leaves a
  * beginning of what was there. No file of the timeline may be open for writing. Repeating it is harmless.
  *
- * The zeroes are written, not made by truncation: an fdatasync into blocks that exist takes half of one that must allocate them. Where they are already there, as at every ordinary start, they stay.
+ * The zeroes are written, not made by truncation: an fdatasync into blocks that exist takes half of one that must allocate them. Where they are already there they stay, if they can be trusted.
+ * @param durable what the files read is on the disk; otherwise zeroes that are read are written all the same, since the disk may hold something else
  */
-export async function cutWal(segments: Segments, lsn: Lsn): Promise<void> {
+export async function cutWal(segments: Segments, lsn: Lsn, durable: boolean): Promise<void> {
   const { disk, size } = segments;
   for (const number of segments.existing().toReversed()) {
     const start = number * size;
@@ -21,7 +22,7 @@ export async function cutWal(segments: Segments, lsn: Lsn): Promise<void> {
     else if (lsn < start + size) {
       const file = disk.open(segments.path(number), 'write');
       try {
-        if (!(await endsInZeroes(file, lsn - start, size))) {
+        if (!durable || !(await endsInZeroes(file, lsn - start, size))) {
           for (let at = lsn - start; at < size; at += CHUNK_LENGTH)
             await file.writeInBackground(ZEROES, 0, Math.min(CHUNK_LENGTH, size - at), at);
         }

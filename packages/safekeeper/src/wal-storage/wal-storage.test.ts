@@ -125,7 +125,7 @@ describe('after a start', () => {
     for (const cut of cuts) {
       for (const number of segments.existing()) localDisk.remove(segments.path(number));
       await written(wal, cut as Lsn);
-      const flushLsn = await recoverWal(segments, control);
+      const flushLsn = await recoverWal(segments, control, false);
       expect(flushLsn).toBe(wal.recordEndBefore(cut as Lsn));
       expect(
         readFileSync(segments.path(3))
@@ -139,7 +139,7 @@ describe('after a start', () => {
     const wal = new TestWal(identity).grow(3.2 * SEGMENT_SIZE);
     await written(wal);
     const commitLsn = wal.recordEndBefore((start + 1.5 * SEGMENT_SIZE) as Lsn);
-    expect(await recoverWal(segments, { ...control, commitLsn })).toBe(wal.endLsn);
+    expect(await recoverWal(segments, { ...control, commitLsn }, false)).toBe(wal.endLsn);
   });
 
   test('a term whose first record names another one before it is taken, as it was online; anywhere else that ends the WAL', async () => {
@@ -148,15 +148,15 @@ describe('after a start', () => {
     const other = new TestWal(identity, fork, 2, wal, start).grow(SEGMENT_SIZE);
     await written(other);
     const history = [...control.history, { term: 3, startLsn: fork }];
-    expect(await recoverWal(segments, { ...control, term: 3, history })).toBe(other.endLsn);
-    expect(await recoverWal(segments, control)).toBe(fork);
+    expect(await recoverWal(segments, { ...control, term: 3, history }, false)).toBe(other.endLsn);
+    expect(await recoverWal(segments, control, false)).toBe(fork);
   });
 
   test('a record over a segment boundary whose second half is missing does not count', async () => {
     const wal = new TestWal(identity).grow(0.8 * SEGMENT_SIZE);
     const { lsn } = wal.record(SEGMENT_SIZE);
     await written(wal, (4 * SEGMENT_SIZE) as Lsn);
-    expect(await recoverWal(segments, control)).toBe(lsn);
+    expect(await recoverWal(segments, control, false)).toBe(lsn);
   });
 
   test('a damaged record ends the WAL before it', async () => {
@@ -166,15 +166,33 @@ describe('after a start', () => {
     const file = localDisk.open(segments.path(3), 'write');
     file.write(Uint8Array.of(0xff), 0, 1, ((victim?.endLsn ?? 0) - 9) % SEGMENT_SIZE);
     file.close();
-    expect(await recoverWal(segments, control)).toBe(victim?.lsn);
+    expect(await recoverWal(segments, control, false)).toBe(victim?.lsn);
   });
 
   test('a truncation that was under way is finished', async () => {
     const wal = new TestWal(identity).grow(2.5 * SEGMENT_SIZE);
     await written(wal);
     const pendingTruncationLsn = wal.recordEndBefore((start + 0.5 * SEGMENT_SIZE) as Lsn);
-    expect(await recoverWal(segments, { ...control, pendingTruncationLsn })).toBe(pendingTruncationLsn);
+    expect(await recoverWal(segments, { ...control, pendingTruncationLsn }, false)).toBe(pendingTruncationLsn);
     expect(segments.existing()).toEqual([3]);
+  });
+
+  test('what reads well but may live in the page cache alone is written again and synced, in every segment; after a clean stop nothing is', async () => {
+    const disk = new FaultyDisk();
+    segments = new Segments(disk, directory.path, SEGMENT_SIZE);
+    const wal = new TestWal(identity).grow(2.5 * SEGMENT_SIZE);
+    await written(wal);
+    const writes = (segment: string): number => disk.count('write', new RegExp(`${segment}$`));
+    const synced = (segment: string): number => disk.count('sync', new RegExp(`${segment}$`));
+    disk.operations.length = 0;
+    expect(await recoverWal(segments, control, true)).toBe(wal.endLsn);
+    expect(['03', '04', '05'].map(writes)).toEqual([0, 0, 0]);
+    expect(await recoverWal(segments, control, false)).toBe(wal.endLsn);
+    for (const segment of ['03', '04', '05']) {
+      expect(writes(segment)).toBeGreaterThan(0);
+      expect(synced(segment)).toBeGreaterThan(0);
+    }
+    expect(Buffer.compare(await readBack(start, wal.endLsn), wal.bytes(start, wal.endLsn))).toBe(0);
   });
 
   test('committed WAL without its segment is damage that names the file', async () => {
@@ -182,7 +200,7 @@ describe('after a start', () => {
     await written(wal);
     localDisk.remove(segments.path(4));
     const damaged: AcceptorControl = { ...control, commitLsn: wal.endLsn };
-    await expect(recoverWal(segments, damaged)).rejects.toThrow(CorruptionError);
-    await expect(recoverWal(segments, damaged)).rejects.toThrow(/000000010000000000000004/);
+    await expect(recoverWal(segments, damaged, false)).rejects.toThrow(CorruptionError);
+    await expect(recoverWal(segments, damaged, false)).rejects.toThrow(/000000010000000000000004/);
   });
 });

@@ -83,7 +83,7 @@ export class WalWriter {
     assert(lsn <= this.#writeLsn, 'WAL is cut at or before its end');
     await this.#preallocation.reset();
     this.#closeFiles();
-    await cutWal(this.#segments, lsn);
+    await cutWal(this.#segments, lsn, true);
     this.#writeLsn = lsn;
   }
 

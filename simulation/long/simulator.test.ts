@@ -1,0 +1,103 @@
+import { execFile } from 'node:child_process';
+import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { afterEach, describe, expect, test } from 'vitest';
+import { breakRule, mendRules, type Rule } from '../mutations.test-support.ts';
+import { Counters } from '../simulator/counters.ts';
+import type { SeedReport } from '../simulator/simulation.ts';
+
+/** Run by two processes, half each. */
+const SEEDS = 2_000;
+
+const RUN = fileURLToPath(new URL('../simulator/run.ts', import.meta.url));
+
+interface Result {
+  readonly failures: readonly { readonly seed: number; readonly message: string }[];
+  readonly counts: Readonly<Record<string, number>>;
+}
+
+async function run(seed: number, seeds: number): Promise<Result> {
+  const execute = promisify(execFile);
+  const options = ['--conditions=source', '--import', 'tsx', RUN, '--seed', `${seed}`, '--seeds', `${seeds}`, '--json'];
+  // It ends with status 1 when a seed failed, and says which on standard output all the same.
+  const { stdout } = await execute(process.execPath, options).catch((error: { readonly stdout?: string }) => ({
+    stdout: error.stdout ?? '',
+  }));
+  return JSON.parse(stdout) as Result;
+}
+
+/** Every fault and every turn of the protocol that must have happened. */
+const HAPPENED = [
+  'append',
+  'append from a donor',
+  'broken timeline restarted',
+  'commit acknowledged',
+  'compute started',
+  'connection lost',
+  'crash lost names',
+  'crash lost unsynced bytes',
+  'crash tore a page',
+  'disk was full',
+  'donor could not give',
+  'donor gave',
+  'elected',
+  'election postponed',
+  'fault: another compute',
+  'fault: compute killed',
+  'fault: connection reset',
+  'fault: every safekeeper loses power',
+  'fault: failing fsync',
+  'fault: full disk',
+  'fault: one-way partition',
+  'fault: partition',
+  'fault: power failure',
+  'fault: safekeeper killed',
+  'fault: slow disk',
+  'fault: slow network',
+  'fenced',
+  'log: WAL cut back',
+  'log: a proposer leads',
+  'log: timeline broken',
+  'log: timeline cannot be read',
+  'log: timeline created',
+  'log: timeline loaded',
+  'message delayed',
+  'message dropped',
+  'message duplicated',
+  'message reordered',
+  'message stalled by a partition',
+  'sync failed',
+  'sync of a directory failed',
+  'synced',
+  'vote granted',
+  'vote refused',
+];
+
+afterEach(mendRules);
+
+test(`${SEEDS} seeds lose nothing, go on, and see every fault and every turn of the protocol`, async () => {
+  const halves = await Promise.all([run(1, SEEDS / 2), run(1 + SEEDS / 2, SEEDS / 2)]);
+  expect(halves.flatMap(({ failures }) => failures)).toEqual([]);
+  const counters = new Counters();
+  for (const { counts } of halves) counters.add(counts);
+  expect(HAPPENED.filter((what) => counters.all[what] === undefined)).toEqual([]);
+}, 600_000);
+
+describe('the simulator catches', () => {
+  test.each<[string, Rule]>([
+    ['a donor chosen by its LSN alone', 'donor-by-lsn'],
+    ['a donor chosen by its term alone', 'donor-by-term'],
+    ['no truncation to the common point', 'no-truncation'],
+    ['files that are trusted after a crash because they read well', 'trusted-files'],
+  ])(
+    '%s',
+    async (_what, rule) => {
+      breakRule(rule);
+      const module = await import('../simulator/simulation.ts');
+      let failure: SeedReport['failure'] = null;
+      for (let seed = 1; seed <= 400 && failure === null; seed++) ({ failure } = await module.simulate(seed));
+      expect(failure).not.toBeNull();
+    },
+    300_000,
+  );
+});

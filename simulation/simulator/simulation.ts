@@ -1,0 +1,315 @@
+import { AssertionError, formatLsn, type Lsn, type SystemId, type TenantId, type TimelineId } from '@zenith/base';
+import { nodeId, type Configuration, type NodeId, type TimelineIdentity } from '@zenith/consensus';
+import { Random } from '../../packages/consensus/src/simulation/random.test-support.ts';
+import { SEGMENT_SIZE } from '../../packages/safekeeper/src/testing/test-wal.test-support.ts';
+import { Checker } from './checker.ts';
+import { ComputeNode, type Surroundings } from './compute-node.ts';
+import { Counters } from './counters.ts';
+import { Events } from './events.ts';
+import { Network } from './network.ts';
+import { SafekeeperNode } from './safekeeper-node.ts';
+import { NoProgress, SafetyViolation } from './violation.ts';
+
+/** Faults happen for so long. Unit: simulated milliseconds. */
+const CHAOS_MS = 6_000;
+
+/** After all faults ended work must go on within this. Unit: simulated milliseconds. */
+const PROGRESS_MS = 30_000;
+
+/** Time between faults, on average. Unit: simulated milliseconds. */
+const FAULT_INTERVAL_MS = 150;
+
+/** What one seed showed. */
+export interface SeedReport {
+  readonly seed: number;
+  /** Fingerprint of everything that happened, in order. */
+  readonly hash: number;
+  readonly counts: Readonly<Record<string, number>>;
+  /** Acknowledged. Unit: bytes. */
+  readonly committedBytes: number;
+  /** What broke. */
+  readonly failure: { readonly kind: 'safety' | 'progress' | 'assertion'; readonly message: string } | null;
+}
+
+/** Runs one seed: some seconds of faults, then none, and sees that work goes on. The same seed gives the same run. @param onNote is told what happens */
+export async function simulate(seed: number, onNote?: (nowMs: number, text: string) => void): Promise<SeedReport> {
+  const simulation = new Simulation(seed, onNote);
+  let failure: SeedReport['failure'] = null;
+  try {
+    await simulation.run();
+  } catch (error) {
+    if (error instanceof SafetyViolation) failure = { kind: 'safety', message: error.message };
+    else if (error instanceof NoProgress) failure = { kind: 'progress', message: error.message };
+    else if (error instanceof AssertionError) failure = { kind: 'assertion', message: error.message };
+    else throw error;
+  }
+  return { seed, ...simulation.outcome, failure };
+}
+
+class Simulation {
+  readonly #random: Random;
+  readonly #events: Events;
+  readonly #counters = new Counters();
+  readonly #checker: Checker;
+  readonly #network: Network;
+  readonly #identity: TimelineIdentity;
+  readonly #configuration: Configuration;
+  readonly #safekeepers: ReadonlyMap<NodeId, SafekeeperNode>;
+  readonly #surroundings: Surroundings;
+  readonly #lossy: number;
+  #computes: ComputeNode[] = [];
+  #nextCompute = 1;
+  #chaos = true;
+
+  constructor(seed: number, onNote: ((nowMs: number, text: string) => void) | undefined) {
+    this.#events = new Events(onNote);
+    const random = (this.#random = new Random(seed));
+    // In the middle of a page; often so near the end of a segment that the WAL crosses it soon.
+    const offset = random.chance(0.7) ? SEGMENT_SIZE - 8 * (100 + random.below(6_000)) : 8_192 + 296;
+    const timelineStartLsn = (3 * SEGMENT_SIZE + offset + (offset % 8192 < 64 ? 64 : 0)) as Lsn;
+    this.#identity = {
+      tenant: '0'.repeat(32) as TenantId,
+      timeline: '1'.repeat(32) as TimelineId,
+      pgMajor: 18,
+      systemId: '7340000000000000001' as SystemId,
+      segmentSize: SEGMENT_SIZE,
+      timelineStartLsn,
+    };
+    this.#checker = new Checker(timelineStartLsn);
+    this.#network = new Network(this.#events, random, this.#counters);
+    const count = random.pick([1, 3, 3, 3, 3, 3, 5, 5]);
+    const members = Array.from({ length: count }, (_, i) => nodeId(i + 1));
+    this.#configuration = { generation: 1, members, newMembers: null };
+    this.#safekeepers = new Map(
+      members.map((id) => [
+        id,
+        new SafekeeperNode(id, this.#identity, this.#events, random, this.#counters, this.#checker),
+      ]),
+    );
+    this.#surroundings = {
+      identity: this.#identity,
+      events: this.#events,
+      random,
+      counters: this.#counters,
+      network: this.#network,
+      checker: this.#checker,
+      safekeepers: this.#safekeepers,
+      wals: new Map(),
+    };
+    this.#lossy = random.chance(0.4) ? 0.4 : 0;
+  }
+
+  get outcome(): Pick<SeedReport, 'hash' | 'counts' | 'committedBytes'> {
+    return {
+      hash: this.#events.hash,
+      counts: this.#counters.all,
+      committedBytes: this.#checker.endLsn - this.#identity.timelineStartLsn,
+    };
+  }
+
+  async run(): Promise<void> {
+    for (const safekeeper of this.#safekeepers.values()) safekeeper.start();
+    this.#startCompute();
+    this.#writeSometimes();
+    this.#faultSometimes();
+    await this.#events.run(CHAOS_MS);
+    this.#heal();
+    const target = (this.#checker.endLsn + 1) as Lsn;
+    const done = (): boolean => this.#isCaughtUp(target);
+    await this.#events.run(CHAOS_MS + PROGRESS_MS, done);
+    if (!done()) throw new NoProgress(`no progress within ${PROGRESS_MS / 1000} s: ${this.#describe()}`);
+    this.#compareAll();
+  }
+
+  #startCompute(): ComputeNode {
+    this.#counters.count('compute started');
+    const compute = new ComputeNode(this.#nextCompute++, this.#surroundings, this.#configuration, this.#lossy);
+    this.#computes.push(compute);
+    return compute;
+  }
+
+  #writeSometimes(): void {
+    this.#events.after(this.#random.below(120), () => {
+      const writers = this.#computes.filter(({ writes }) => writes);
+      // After the faults a little more, and then quiet, so that everybody can catch up.
+      if (writers.length > 0 && (this.#chaos || this.#events.nowMs < CHAOS_MS + 2_000))
+        this.#random.pick(writers).write();
+      this.#writeSometimes();
+    });
+  }
+
+  #faultSometimes(): void {
+    this.#events.after(this.#random.below(2 * FAULT_INTERVAL_MS), () => {
+      if (!this.#chaos) return;
+      this.#computes = this.#computes.filter(({ isOver }) => !isOver);
+      if (this.#computes.length === 0) this.#startCompute();
+      this.#fault();
+      this.#faultSometimes();
+    });
+  }
+
+  /** One fault, which ends by itself after a while. */
+  #fault(): void {
+    const random = this.#random;
+    const node = random.pick([...this.#safekeepers.values()]);
+    const compute = random.pick(this.#computes);
+    const fault = random.pick(FAULTS);
+    this.#counters.count(`fault: ${fault}`);
+    this.#events.note(`fault: ${fault} ${node.id} ${compute.id}`);
+    const later = (callback: () => void, maxMs = 1_500): void => this.#events.after(20 + random.below(maxMs), callback);
+    switch (fault) {
+      case 'safekeeper killed':
+      case 'power failure':
+        // Its disk is slow for a moment before, so that something is under way.
+        node.disk.slowness = 100;
+        return this.#events.after(random.below(150), () => {
+          node.kill(fault === 'power failure');
+          node.disk.slowness = 1;
+          later(() => {
+            if (!node.isUp) node.start();
+          });
+        });
+      case 'every safekeeper loses power': {
+        for (const one of this.#safekeepers.values()) {
+          one.kill(true);
+          later(() => {
+            if (!one.isUp) one.start();
+          });
+        }
+        return;
+      }
+      case 'compute killed':
+        compute.kill();
+        return;
+      case 'another compute':
+        if (this.#computes.length < 3) this.#startCompute();
+        return;
+      case 'partition':
+        this.#network.cut(-compute.id, node.id);
+        this.#network.cut(node.id, -compute.id);
+        return later(() => {
+          this.#network.mend(-compute.id, node.id);
+          this.#network.mend(node.id, -compute.id);
+        }, 4_000);
+      case 'one-way partition': {
+        const [from, to] = random.chance(0.5) ? [-compute.id, node.id] : [node.id, -compute.id];
+        this.#network.cut(from, to);
+        return later(() => this.#network.mend(from, to), 4_000);
+      }
+      case 'connection reset': {
+        const { connections } = compute;
+        if (connections.length > 0) random.pick(connections).close(1);
+        return;
+      }
+      case 'failing fsync':
+        node.disk.failsNextSync = true;
+        return;
+      case 'full disk':
+        node.disk.full = true;
+        return later(() => {
+          node.disk.full = false;
+        });
+      case 'slow disk':
+        node.disk.slowness = 100;
+        return later(() => {
+          node.disk.slowness = 1;
+        });
+      case 'slow network':
+        this.#network.meanLatencyMs = 20;
+        return later(() => {
+          this.#network.meanLatencyMs = 0.5;
+        });
+      case 'broken timeline restarted':
+        // What a person does, or a supervisor: the process is started again; now and then the machine goes down instead.
+        for (const one of this.#safekeepers.values()) {
+          if (!one.isBroken) continue;
+          this.#counters.count('broken timeline restarted');
+          one.kill(random.chance(0.3));
+          later(() => {
+            if (!one.isUp) one.start();
+          }, 300);
+        }
+        return;
+      default:
+        fault satisfies never;
+    }
+  }
+
+  #heal(): void {
+    this.#chaos = false;
+    this.#events.note('healed');
+    this.#network.mendAll();
+    this.#network.meanLatencyMs = 0.5;
+    for (const compute of this.#computes) compute.kill();
+    for (const safekeeper of this.#safekeepers.values()) {
+      safekeeper.disk.full = false;
+      safekeeper.disk.slowness = 1;
+      safekeeper.disk.failsNextSync = false;
+      if (safekeeper.isUp && !safekeeper.isBroken) continue;
+      safekeeper.kill(false);
+      safekeeper.start();
+    }
+    this.#computes = [];
+    this.#keepOneCompute();
+  }
+
+  /** What a supervisor does: a compute that was fenced, say by a vote that one which is long gone asked for, is started again. */
+  #keepOneCompute(): void {
+    if (this.#computes[0]?.isOver !== false)
+      this.#computes = [new ComputeNode(this.#nextCompute++, this.#surroundings, this.#configuration, 0)];
+    this.#events.after(500, () => this.#keepOneCompute());
+  }
+
+  #isCaughtUp(target: Lsn): boolean {
+    const compute = this.#computes[0];
+    const endLsn = compute?.endLsn;
+    if (compute === undefined || endLsn === undefined || endLsn < target || this.#events.nowMs < CHAOS_MS + 2_200)
+      return false;
+    return (
+      compute.core.state.commitLsn === endLsn &&
+      [...this.#safekeepers.values()].every(
+        ({ timeline }) => timeline?.commitLsn === endLsn && timeline.flushLsn === endLsn,
+      )
+    );
+  }
+
+  /** Every safekeeper has the same WAL in the end, and all that was acknowledged. */
+  #compareAll(): void {
+    const startLsn = this.#identity.timelineStartLsn;
+    for (const node of this.#safekeepers.values())
+      this.#checker.served(`safekeeper ${node.id} in the end`, {
+        startLsn,
+        bytes: node.read(startLsn, node.timeline?.commitLsn ?? startLsn),
+      });
+  }
+
+  #describe(): string {
+    const compute = this.#computes[0];
+    const acceptors = [...this.#safekeepers.values()].map(({ id, isUp, timeline }) => {
+      const lsns =
+        timeline === undefined
+          ? 'no timeline'
+          : `term ${timeline.term} flush ${formatLsn(timeline.flushLsn)} commit ${formatLsn(timeline.commitLsn)} ${timeline.broken?.message ?? ''}`;
+      return `safekeeper ${id} ${isUp ? 'up' : 'down'} ${lsns}`;
+    });
+    return `compute ${compute?.id} is ${compute?.core.state.phase} in term ${compute?.core.state.term}, ${acceptors.join(', ')}`;
+  }
+}
+
+const FAULTS = [
+  'safekeeper killed',
+  'power failure',
+  'every safekeeper loses power',
+  'compute killed',
+  'another compute',
+  'another compute',
+  'partition',
+  'one-way partition',
+  'connection reset',
+  'failing fsync',
+  'full disk',
+  'slow disk',
+  'slow network',
+  'broken timeline restarted',
+  'broken timeline restarted',
+] as const;
