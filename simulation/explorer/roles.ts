@@ -97,6 +97,8 @@ export function runProposer(
         return;
       case 'stopped':
         throw new Violation(`a proposer stopped: ${effect.reason}`);
+      case 'reconfigured':
+        throw new Violation('nobody changes the members here');
       case 'scheduleElection':
       case 'synced':
       case 'fenced':
@@ -156,6 +158,7 @@ export function runAcceptor(
       case 'persistControl':
       case 'syncWal':
       case 'commitAdvanced':
+      case 'configured':
         return;
       default:
         effect satisfies never;

@@ -29,6 +29,12 @@ async function run(seed: number, seeds: number): Promise<Result> {
 /** Every fault and every turn of the protocol that must have happened. */
 const HAPPENED = [
   'append',
+  'candidate reconfigured',
+  'leader reconfigured',
+  'membership change begun',
+  'membership change finished',
+  'membership change taken back',
+  'fault: membership change',
   'append from a donor',
   'broken timeline restarted',
   'commit acknowledged',
@@ -95,7 +101,7 @@ describe('the simulator catches', () => {
       breakRule(rule);
       const module = await import('../simulator/simulation.ts');
       let failure: SeedReport['failure'] = null;
-      for (let seed = 1; seed <= 400 && failure === null; seed++) ({ failure } = await module.simulate(seed));
+      for (let seed = 1; seed <= 600 && failure === null; seed++) ({ failure } = await module.simulate(seed));
       expect(failure).not.toBeNull();
     },
     300_000,

@@ -1,5 +1,6 @@
 import { AssertionError, type Lsn } from '@zenith/base';
 import {
+  allMembers,
   ProposerCore,
   type Configuration,
   type NodeId,
@@ -80,7 +81,7 @@ export class ComputeNode {
       inflightBytesMax: random.pick([2_000, 16_000, 16 * 1024 * 1024]),
       coalesceBytesMax: random.pick([0, 1_000, 64 * 1024]),
     });
-    for (const node of configuration.members) this.#addLink(node);
+    for (const node of allMembers(configuration)) this.#addLink(node);
     this.#every(TICK_MS, () => this.#tick());
   }
 
@@ -128,7 +129,7 @@ export class ComputeNode {
   }
 
   #connect(link: Link): void {
-    if (this.isOver || link.connection !== undefined) return;
+    if (this.isOver || link.connection !== undefined || this.#links.get(link.node) !== link) return;
     const { network, safekeepers, random, events } = this.#at;
     const node = safekeepers.get(link.node);
     const host = -this.id;
@@ -278,6 +279,13 @@ export class ComputeNode {
       case 'fenced':
         counters.count('fenced');
         return;
+      case 'reconfigured': {
+        counters.count(this.core.state.phase === 'leading' ? 'leader reconfigured' : 'candidate reconfigured');
+        const members = allMembers(effect.configuration);
+        for (const node of this.#links.keys()) if (!members.includes(node)) this.#links.delete(node);
+        for (const node of members) if (!this.#links.has(node)) this.#addLink(node);
+        return;
+      }
       case 'stopped':
         throw new SafetyViolation(`a proposer stopped: ${effect.reason}`);
       default:

@@ -6,6 +6,7 @@ import { Checker } from './checker.ts';
 import { ComputeNode, type Surroundings } from './compute-node.ts';
 import { Counters } from './counters.ts';
 import { Events } from './events.ts';
+import { Membership } from './membership.ts';
 import { Network } from './network.ts';
 import { SafekeeperNode } from './safekeeper-node.ts';
 import { NoProgress, SafetyViolation } from './violation.ts';
@@ -53,7 +54,7 @@ class Simulation {
   readonly #checker: Checker;
   readonly #network: Network;
   readonly #identity: TimelineIdentity;
-  readonly #configuration: Configuration;
+  readonly #membership: Membership;
   readonly #safekeepers: ReadonlyMap<NodeId, SafekeeperNode>;
   readonly #surroundings: Surroundings;
   readonly #lossy: number;
@@ -78,10 +79,11 @@ class Simulation {
     this.#checker = new Checker(timelineStartLsn);
     this.#network = new Network(this.#events, random, this.#counters);
     const count = random.pick([1, 3, 3, 3, 3, 3, 5, 5]);
-    const members = Array.from({ length: count }, (_, i) => nodeId(i + 1));
-    this.#configuration = { generation: 1, members, newMembers: null };
+    // Two more than the members, which may become some.
+    const nodes = Array.from({ length: count + 2 }, (_, i) => nodeId(i + 1));
+    const configuration: Configuration = { generation: 1, members: nodes.slice(0, count), newMembers: null };
     this.#safekeepers = new Map(
-      members.map((id) => [
+      nodes.map((id) => [
         id,
         new SafekeeperNode(id, this.#identity, this.#events, random, this.#counters, this.#checker),
       ]),
@@ -96,6 +98,7 @@ class Simulation {
       safekeepers: this.#safekeepers,
       wals: new Map(),
     };
+    this.#membership = new Membership(configuration, this.#surroundings);
     this.#lossy = random.chance(0.4) ? 0.4 : 0;
   }
 
@@ -123,7 +126,7 @@ class Simulation {
 
   #startCompute(): ComputeNode {
     this.#counters.count('compute started');
-    const compute = new ComputeNode(this.#nextCompute++, this.#surroundings, this.#configuration, this.#lossy);
+    const compute = new ComputeNode(this.#nextCompute++, this.#surroundings, this.#membership.stored, this.#lossy);
     this.#computes.push(compute);
     return compute;
   }
@@ -230,6 +233,13 @@ class Simulation {
           }, 300);
         }
         return;
+      case 'membership change': {
+        if (this.#membership.stored.newMembers !== null) return this.#membership.abort();
+        const nodes = [...this.#safekeepers.keys()];
+        const size = random.pick([1, 3, 3, 3, 5].filter((one) => one <= nodes.length));
+        while (nodes.length > size) nodes.splice(random.below(nodes.length), 1);
+        return this.#membership.begin(nodes);
+      }
       default:
         fault satisfies never;
     }
@@ -256,7 +266,7 @@ class Simulation {
   /** What a supervisor does: a compute that was fenced, say by a vote that one which is long gone asked for, is started again. */
   #keepOneCompute(): void {
     if (this.#computes[0]?.isOver !== false)
-      this.#computes = [new ComputeNode(this.#nextCompute++, this.#surroundings, this.#configuration, 0)];
+      this.#computes = [new ComputeNode(this.#nextCompute++, this.#surroundings, this.#membership.stored, 0)];
     this.#events.after(500, () => this.#keepOneCompute());
   }
 
@@ -267,10 +277,13 @@ class Simulation {
       return false;
     return (
       compute.core.state.commitLsn === endLsn &&
-      [...this.#safekeepers.values()].every(
-        ({ timeline }) => timeline?.commitLsn === endLsn && timeline.flushLsn === endLsn,
-      )
+      this.#membership.stored.newMembers === null &&
+      this.#members().every(({ timeline }) => timeline?.commitLsn === endLsn && timeline.flushLsn === endLsn)
     );
+  }
+
+  #members(): readonly SafekeeperNode[] {
+    return this.#membership.stored.members.flatMap((id) => this.#safekeepers.get(id) ?? []);
   }
 
   /** Every safekeeper has the same WAL in the end, and all that was acknowledged. */
@@ -312,4 +325,5 @@ const FAULTS = [
   'slow network',
   'broken timeline restarted',
   'broken timeline restarted',
+  'membership change',
 ] as const;

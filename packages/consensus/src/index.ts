@@ -20,6 +20,15 @@ export {
   type NodeId,
 } from './configuration.ts';
 export {
+  abortedConfiguration,
+  finalConfiguration,
+  isSynced,
+  jointConfiguration,
+  syncPoint,
+  type ConfiguredReport,
+  type SyncPoint,
+} from './membership/change.ts';
+export {
   type AcceptorMessage,
   type AppendReply,
   type AppendRequest,

@@ -52,7 +52,7 @@ export interface ElectionResult {
 /** Why a proposer ended. */
 export type ProposerEnd =
   | { readonly kind: 'fenced'; readonly term: Term }
-  | { readonly kind: 'stopped'; readonly code: StopCode; readonly reason: string };
+  | { readonly kind: 'stopped'; readonly code: StopCode | 'reconfigured'; readonly reason: string };
 
 /** Default of {@link WalProposerOptions.recentWalBytesMax}: what a fast writer makes in a tenth of a second. */
 const RECENT_WAL_BYTES_MAX = 16 * 1024 * 1024;
@@ -324,6 +324,13 @@ export class WalProposer {
         return this.#onCommit(effect.commitLsn);
       case 'fenced':
         return this.#finish({ kind: 'fenced', term: effect.term });
+      case 'reconfigured':
+        // The addresses of new members are whoever's who started this proposer: it must be started anew.
+        return this.#finish({
+          kind: 'stopped',
+          code: 'reconfigured',
+          reason: `the safekeepers are in configuration ${effect.configuration.generation}`,
+        });
       case 'stopped':
         return this.#finish({ kind: 'stopped', code: effect.code, reason: effect.reason });
       default:

@@ -1,5 +1,8 @@
 import type { Lsn } from '@zenith/base';
+import type { Configuration } from '../configuration.ts';
+import type { ConfiguredReport } from '../membership/change.ts';
 import type { AcceptorMessage, AppendRequest, Elected, Greeting, VoteRequest } from '../messages.ts';
+import type { Term } from '../term-history.ts';
 import type { AcceptorControl, PeerId } from './state.ts';
 
 /** What happens to an acceptor. */
@@ -14,6 +17,8 @@ export type AcceptorInput =
   | { readonly type: 'flushed'; readonly syncedLsn: Lsn; readonly flushLsn: Lsn }
   /** A consumer or the backup got further. */
   | { readonly type: 'progress'; readonly remoteConsistentLsn: Lsn; readonly backupLsn: Lsn }
+  /** Whoever changes the membership installs `configuration`, and a term that the WAL's position is to be taken in: 0 for none. */
+  | { readonly type: 'configure'; readonly configuration: Configuration; readonly term: Term }
   /** A proposer's connection is gone. */
   | { readonly type: 'disconnected'; readonly peer: PeerId };
 
@@ -50,6 +55,8 @@ export type AcceptorEffect =
   /** Make everything written durable soon; many requests may share one sync. */
   | { readonly type: 'requestFlush' }
   | { readonly type: 'send'; readonly to: PeerId; readonly message: AcceptorMessage }
+  /** Answers the `configure` at hand. */
+  | { readonly type: 'configured'; readonly report: ConfiguredReport }
   /** Consumers may have WAL up to here. */
   | { readonly type: 'commitAdvanced'; readonly commitLsn: Lsn }
   /** Close that connection with this reason. */

@@ -1,7 +1,15 @@
 import { assert, formatLsn, INVALID_LSN, unreachable, type Lsn } from '@zenith/base';
-import { isMember, isConfiguration } from '../configuration.ts';
+import { isMember, isConfiguration, type Configuration } from '../configuration.ts';
 import type { AppendReply, AppendRequest, Elected, Greeting, TimelineIdentity, VoteRequest } from '../messages.ts';
-import { cutHistory, highestCommonPoint, historiesAgree, isTermHistory, lastEntry } from '../term-history.ts';
+import { walPosition } from '../position.ts';
+import {
+  cutHistory,
+  highestCommonPoint,
+  historiesAgree,
+  isTermHistory,
+  lastEntry,
+  type Term,
+} from '../term-history.ts';
 import type { AcceptorEffect, AcceptorInput, RejectCode } from './effect.ts';
 import { checkAcceptor, type AcceptorControl, type AcceptorState, type PeerId } from './state.ts';
 
@@ -43,6 +51,8 @@ function dispatch(state: AcceptorState, input: AcceptorInput): AcceptorStep {
       };
       return { state: { ...state, control }, effects: [] };
     }
+    case 'configure':
+      return onConfigure(state, input.configuration, input.term);
     case 'disconnected':
       return { state: state.leader === input.peer ? { ...state, leader: null } : state, effects: [] };
     default:
@@ -95,16 +105,45 @@ function onGreeting(state: AcceptorState, from: PeerId, message: Greeting): Acce
     : { state, effects: [reply] };
 }
 
+/** A configuration and a term from whoever changes the membership, who hears where this acceptor is; like a vote, from stable storage only. */
+function onConfigure(state: AcceptorState, configuration: Configuration, term: Term): AcceptorStep {
+  const effects: AcceptorEffect[] = [];
+  let next = makeStable(state, effects);
+  const adopt =
+    isConfiguration(configuration) &&
+    configuration.generation > next.control.configuration.generation &&
+    isMember(configuration, next.node);
+  if (adopt) {
+    // As at a greeting: the leader has to come back in the new configuration.
+    next = { ...next, control: { ...next.control, configuration }, leader: null };
+    effects.push({ type: 'persistControl', control: next.control });
+  }
+  if (term > next.control.term) next = adoptTerm(next, null, term, effects);
+  const { control, node, flushLsn } = next;
+  effects.push({
+    type: 'configured',
+    report: {
+      node,
+      configuration: control.configuration,
+      term: control.term,
+      position: walPosition(control.history, flushLsn),
+    },
+  });
+  return { state: next, effects };
+}
+
+/** Makes what was written durable, at once: an end that a crash could take back would decide on something it has never seen. */
+function makeStable(state: AcceptorState, effects: AcceptorEffect[]): AcceptorState {
+  if (state.syncedLsn >= state.writeLsn) return state;
+  effects.push({ type: 'syncWal' });
+  return advanceCommit({ ...state, syncedLsn: state.writeLsn, flushLsn: state.recordLsn }, effects);
+}
+
 function onVoteRequest(state: AcceptorState, from: PeerId, message: VoteRequest): AcceptorStep {
   const wrongGeneration = generationMismatch(state, from, message.generation);
   if (wrongGeneration !== null) return wrongGeneration;
   const effects: AcceptorEffect[] = [];
-  let next = state;
-  if (next.syncedLsn < next.writeLsn) {
-    // What is reported must be stable: an end that a crash could take back would elect a proposer that has never seen it.
-    effects.push({ type: 'syncWal' });
-    next = advanceCommit({ ...next, syncedLsn: next.writeLsn, flushLsn: next.recordLsn }, effects);
-  }
+  let next = makeStable(state, effects);
   const granted = next.control.term < message.term;
   if (granted) next = adoptTerm(next, from, message.term, effects);
   const { control, flushLsn } = next;
@@ -246,7 +285,7 @@ function generationMismatch(state: AcceptorState, from: PeerId, generation: numb
 }
 
 /** Persists a higher term. The leader it ends hears of it at once, so that an idle compute learns that it was fenced. */
-function adoptTerm(state: AcceptorState, from: PeerId, term: number, effects: AcceptorEffect[]): AcceptorState {
+function adoptTerm(state: AcceptorState, from: PeerId | null, term: number, effects: AcceptorEffect[]): AcceptorState {
   const control = { ...state.control, term };
   const next: AcceptorState = { ...state, control, leader: null, leaderCommitLsn: INVALID_LSN };
   effects.push({ type: 'persistControl', control });

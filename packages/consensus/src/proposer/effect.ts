@@ -22,8 +22,6 @@ export type ProposerInput =
 export type StopCode =
   /** The election ended at another LSN than the data directory begins at: rebuild it there. */
   | 'start-mismatch'
-  /** An acceptor is in a newer configuration: start again in that one. */
-  | 'reconfigured'
   /** Acceptors report what the protocol excludes, for example a commit beyond the quorum's WAL. A person must look. */
   | 'inconsistent-quorum';
 
@@ -54,10 +52,10 @@ export type ProposerEffect =
   | { readonly type: 'commitAdvanced'; readonly commitLsn: Lsn }
   /** Another proposer has a higher term. PostgreSQL must be stopped at once; the proposer is over. */
   | { readonly type: 'fenced'; readonly term: Term }
-  /** The proposer is over. `configuration` comes with `reconfigured`. */
-  | {
-      readonly type: 'stopped';
-      readonly code: StopCode;
-      readonly reason: string;
-      readonly configuration: Configuration | null;
-    };
+  /**
+   * An acceptor is in a newer configuration, and so is this proposer from here on: a leader leads on in its term, a candidate begins anew. All connections were given up before; the shell connects to the members of `configuration`, and
+   * to nobody else. A shell that cannot ends.
+   */
+  | { readonly type: 'reconfigured'; readonly configuration: Configuration }
+  /** The proposer is over. */
+  | { readonly type: 'stopped'; readonly code: StopCode; readonly reason: string };

@@ -6,9 +6,9 @@ import { historiesAgree, type TermHistory } from '../term-history.ts';
 import type { ProposerEffect } from './effect.ts';
 import { startStreaming } from './replication.ts';
 import { progressOf, type AcceptorProgress, type ProposerState, type Vote } from './state.ts';
-import { disconnect, stop, withProgress } from './transition.ts';
+import { disconnect, reconfigure, stop, withProgress } from './transition.ts';
 
-/** Who greets must be in this proposer's configuration; a newer one ends the proposer. */
+/** Who greets must be in this proposer's configuration; a newer one is this proposer's from then on. */
 export function onGreetingReply(
   state: ProposerState,
   progress: AcceptorProgress,
@@ -19,15 +19,8 @@ export function onGreetingReply(
   const { configuration } = state.options;
   if (message.node !== progress.node)
     return disconnect(state, progress, `the safekeeper there is ${message.node}, not ${progress.node}`, effects);
-  if (message.configuration.generation > configuration.generation) {
-    return stop(
-      state,
-      effects,
-      'reconfigured',
-      `safekeeper ${message.node} is in configuration ${message.configuration.generation}`,
-      message.configuration,
-    );
-  }
+  if (message.configuration.generation > configuration.generation)
+    return reconfigure(state, message.configuration, effects);
   if (message.configuration.generation < configuration.generation)
     return disconnect(state, progress, 'the safekeeper is not in this configuration', effects);
   const next = withProgress(state, progress.node, { stage: 'greeted' });

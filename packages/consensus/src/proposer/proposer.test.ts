@@ -304,11 +304,41 @@ describe('a proposer', () => {
     expect(script.trace).toContain('stopped inconsistent-quorum: safekeeper 2 has WAL committed up to 0/C8');
   });
 
-  test('stops when an acceptor is in a newer configuration', () => {
+  test('goes on in a newer configuration that an acceptor is in: a candidate begins anew', () => {
     const next = { generation: 2, members: THREE.members, newMembers: [nodeId(4)] };
-    expect(proposer().connected(1).greeted(1, 0, next).trace).toContain(
-      'stopped reconfigured: safekeeper 1 is in configuration 2',
-    );
+    const script = proposer().connected(1).greeted(1, 3, next);
+    expect(script.trace).toContain('disconnect 1: the members change\n  reconfigured g2');
+    expect(script.state.phase).toBe('greeting');
+    script.connected(1, 2, 4).greeted(1, 3, next).greeted(2, 3, next).greeted(4, 0, next);
+    expect(script.state).toMatchObject({ phase: 'voting', term: 4 });
+  });
+
+  test('a leader keeps its term in a newer configuration, and counts anew: a quorum of both sets, acknowledged in it', () => {
+    const joint = { generation: 2, members: THREE.members, newMembers: [nodeId(4)] };
+    const script = proposer()
+      .connected(1, 2)
+      .greeted(1, 0)
+      .greeted(2, 0)
+      .voted(1, 1, 100, '0@100')
+      .voted(2, 1, 100, '0@100')
+      .acknowledged(1, 1, 100)
+      .acknowledged(2, 1, 100)
+      .wal(120);
+    script.connected(3).greeted(3, 1, joint);
+    expect(script.state).toMatchObject({ phase: 'leading', term: 1, commitLsn: 100 });
+    script.connected(1, 2, 4);
+    for (const node of [1, 2, 4]) script.greeted(node, 1, joint).voted(node, 1, 100, '0@100 1@100', { generation: 2 });
+    for (const node of [1, 2]) script.acknowledged(node, 1, 120, 120, 2);
+    expect(script.state.commitLsn).toBe(100);
+    script.acknowledged(4, 1, 120, 120, 2);
+    expect(script.state.commitLsn).toBe(120);
+  });
+
+  test('who is no member any more is not listened to', () => {
+    const next = { generation: 2, members: [nodeId(1)], newMembers: null };
+    const script = proposer().connected(1, 3).greeted(1, 0, next).disconnected(3).greeted(3, 7).connected(3);
+    expect(script.trace).toMatch(/disconnect 3: it is no member any more/);
+    expect(script.state.termSeen).toBe(0);
   });
 
   test('needs a quorum of both sets while membership changes', () => {

@@ -100,6 +100,20 @@ export interface ProposerState {
   readonly synced: boolean;
 }
 
+/** What is known of the members of a configuration before any was met. */
+export function unmetAcceptors(configuration: Configuration): readonly AcceptorProgress[] {
+  return allMembers(configuration).map((node) => ({
+    node,
+    stage: 'offline',
+    vote: null,
+    nextLsn: INVALID_LSN,
+    writeLsn: INVALID_LSN,
+    flushLsn: null,
+    sentCommitLsn: INVALID_LSN,
+    remoteConsistentLsn: INVALID_LSN,
+  }));
+}
+
 /** A proposer that has met nobody yet. */
 export function startProposer(options: ProposerOptions): ProposerState {
   return {
@@ -108,16 +122,7 @@ export function startProposer(options: ProposerOptions): ProposerState {
     term: 0,
     termSeen: 0,
     elections: 0,
-    acceptors: allMembers(options.configuration).map((node) => ({
-      node,
-      stage: 'offline',
-      vote: null,
-      nextLsn: INVALID_LSN,
-      writeLsn: INVALID_LSN,
-      flushLsn: null,
-      sentCommitLsn: INVALID_LSN,
-      remoteConsistentLsn: INVALID_LSN,
-    })),
+    acceptors: unmetAcceptors(options.configuration),
     history: null,
     donor: null,
     startLsn: INVALID_LSN,

@@ -1,5 +1,4 @@
 import { assert, unreachable } from '@zenith/base';
-import type { NodeId } from '../configuration.ts';
 import type { AcceptorMessage } from '../messages.ts';
 import { backOff, campaign, onGreetingReply, onVoteReply } from './election.ts';
 import type { ProposerEffect, ProposerInput } from './effect.ts';
@@ -31,13 +30,20 @@ function dispatch(state: ProposerState, input: ProposerInput, effects: ProposerE
   switch (input.type) {
     case 'connected': {
       const { identity, configuration } = state.options;
+      if (progressOf(state, input.node) === undefined) {
+        effects.push({ type: 'disconnect', node: input.node, reason: 'it is no member any more' });
+        return state;
+      }
       effects.push({ type: 'send', to: input.node, message: { type: 'greeting', identity, configuration } });
-      return withProgress(state, known(state, input.node).node, { stage: 'connected' });
+      return withProgress(state, input.node, { stage: 'connected' });
     }
     case 'disconnected':
-      return withProgress(state, known(state, input.node).node, { stage: 'offline' });
-    case 'message':
-      return onMessage(state, known(state, input.node), input.message, effects);
+      return withProgress(state, input.node, { stage: 'offline' });
+    case 'message': {
+      // One that left with a configuration may still be heard.
+      const progress = progressOf(state, input.node);
+      return progress === undefined ? state : onMessage(state, progress, input.message, effects);
+    }
     case 'electionDue':
       return state.phase === 'backoff' ? campaign(state, effects) : state;
     case 'wal':
@@ -47,12 +53,6 @@ function dispatch(state: ProposerState, input: ProposerInput, effects: ProposerE
     default:
       return unreachable(input);
   }
-}
-
-function known(state: ProposerState, node: NodeId): AcceptorProgress {
-  const progress = progressOf(state, node);
-  assert(progress !== undefined, 'the shell connects to members only');
-  return progress;
 }
 
 function onMessage(

@@ -1,6 +1,6 @@
 import type { Configuration, NodeId } from '../configuration.ts';
 import type { ProposerEffect, StopCode } from './effect.ts';
-import type { AcceptorProgress, ProposerState } from './state.ts';
+import { unmetAcceptors, type AcceptorProgress, type ProposerState } from './state.ts';
 
 /** `state` with some of what it knows of `node` replaced. */
 export function withProgress(state: ProposerState, node: NodeId, change: Partial<AcceptorProgress>): ProposerState {
@@ -10,15 +10,29 @@ export function withProgress(state: ProposerState, node: NodeId, change: Partial
   };
 }
 
-/** Ends the proposer. */
-export function stop(
+/**
+ * Goes on in a newer configuration. A leader keeps its term: it was elected, and no other proposer can be in that term. What it counted, it counts anew: an acceptor's acknowledgement counts in the configuration it was given in only, so that
+ * no old one completes a quorum of the new members. Votes do not carry over at all.
+ */
+export function reconfigure(
   state: ProposerState,
+  configuration: Configuration,
   effects: ProposerEffect[],
-  code: StopCode,
-  reason: string,
-  configuration: Configuration | null = null,
 ): ProposerState {
-  effects.push({ type: 'stopped', code, reason, configuration });
+  for (const { node, stage } of state.acceptors)
+    if (stage !== 'offline') effects.push({ type: 'disconnect', node, reason: 'the members change' });
+  effects.push({ type: 'reconfigured', configuration });
+  return {
+    ...state,
+    options: { ...state.options, configuration },
+    phase: state.phase === 'leading' ? 'leading' : 'greeting',
+    acceptors: unmetAcceptors(configuration),
+  };
+}
+
+/** Ends the proposer. */
+export function stop(state: ProposerState, effects: ProposerEffect[], code: StopCode, reason: string): ProposerState {
+  effects.push({ type: 'stopped', code, reason });
   return { ...state, phase: 'stopped' };
 }
 

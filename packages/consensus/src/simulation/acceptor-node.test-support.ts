@@ -136,6 +136,7 @@ export class AcceptorNode {
         this.#hooks.reject(effect.to, effect.code);
         return;
       case 'commitAdvanced':
+      case 'configured':
         return;
       default:
         effect satisfies never;

@@ -316,6 +316,8 @@ export class Cluster {
         return;
       case 'stopped':
         throw new SafetyViolation(`a proposer stopped: ${effect.reason}`);
+      case 'reconfigured':
+        throw new SafetyViolation('nobody changes the members here');
       case 'fenced':
       case 'synced':
         return;

@@ -71,6 +71,10 @@ function acceptorEffectText(effect: AcceptorEffect): string {
       return 'request flush';
     case 'send':
       return `→${effect.to} ${messageText(effect.message)}`;
+    case 'configured': {
+      const { configuration, term, position } = effect.report;
+      return `configured g${configuration.generation} term=${term} position=${position.lastTerm}@${position.flushLsn}`;
+    }
     case 'commitAdvanced':
       return `commit ${effect.commitLsn}`;
     case 'reject':
@@ -98,6 +102,8 @@ function proposerEffectText(effect: ProposerEffect): string {
       return `commit ${effect.commitLsn}`;
     case 'fenced':
       return `fenced by term ${effect.term}`;
+    case 'reconfigured':
+      return `reconfigured g${effect.configuration.generation}`;
     case 'stopped':
       return `stopped ${effect.code}: ${effect.reason}`;
     default:
@@ -176,6 +182,14 @@ export class AcceptorScript {
     });
   }
 
+  configure(configuration: Configuration, term = 0): this {
+    return this.#step(`configure g${configuration.generation} term=${term}`, {
+      type: 'configure',
+      configuration,
+      term,
+    });
+  }
+
   disconnected(peer: number): this {
     return this.#step(`${peer} gone`, { type: 'disconnected', peer });
   }
@@ -223,12 +237,12 @@ export class ProposerScript {
     term: number,
     flushLsn: number,
     text: string,
-    options: { readonly granted?: boolean; readonly commit?: number } = {},
+    options: { readonly granted?: boolean; readonly commit?: number; readonly generation?: number } = {},
   ): this {
-    const { granted = true, commit = 100 } = options;
+    const { granted = true, commit = 100, generation = 1 } = options;
     return this.message(node, {
       type: 'voteReply',
-      generation: 1,
+      generation,
       term,
       granted,
       flushLsn: flushLsn as Lsn,
@@ -238,10 +252,10 @@ export class ProposerScript {
     });
   }
 
-  acknowledged(node: number, term: number, flushLsn: number, writeLsn = flushLsn): this {
+  acknowledged(node: number, term: number, flushLsn: number, writeLsn = flushLsn, generation = 1): this {
     return this.message(node, {
       type: 'appendReply',
-      generation: 1,
+      generation,
       term,
       writeLsn: writeLsn as Lsn,
       flushLsn: flushLsn as Lsn,

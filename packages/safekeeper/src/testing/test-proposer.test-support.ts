@@ -200,6 +200,9 @@ export class TestProposer {
         case 'fenced':
           this.ends.push(`fenced by term ${effect.term}`);
           break;
+        case 'reconfigured':
+          this.ends.push(`reconfigured: ${effect.configuration.generation}`);
+          break;
         case 'stopped':
           this.ends.push(`stopped: ${effect.reason}`);
           break;

@@ -8,6 +8,8 @@ import {
   type AcceptorInput,
   type AcceptorState,
   type AppendRequest,
+  type Configuration,
+  type ConfiguredReport,
   type Elected,
   type Greeting,
   type NodeId,
@@ -64,7 +66,7 @@ export class Timeline {
   readonly #peers = new Map<PeerId, ProposerPeer>();
   readonly #advanceListeners = new Set<() => void>();
   #state: AcceptorState;
-  /** An effect waits for the disk. Only flushes, greetings and disconnections come in meanwhile, and wait here: bounded by the number of connections. */
+  /** An effect waits for the disk. Only flushes, greetings, configurations and disconnections come in meanwhile, and wait here: bounded by the number of connections. */
   #busy = false;
   #waiting: AcceptorInput[] = [];
   #flushing: Promise<void> | undefined;
@@ -73,6 +75,8 @@ export class Timeline {
   #epoch = 0;
   #savedControl: AcceptorControl;
   #saving: Promise<void> | undefined;
+  /** Whoever waits for an answer to {@link configure}, in order. */
+  #configuring: { resolve(report: ConfiguredReport): void; reject(error: Error): void }[] = [];
   #broken: SafekeeperError | undefined;
   #closing = false;
 
@@ -171,6 +175,18 @@ export class Timeline {
       }
     }
     this.#dispatch({ type: 'append', from, message, recordLsn }, wal);
+  }
+
+  /** Installs a configuration and a term, for whoever changes the membership. Resolves to where this safekeeper is then. @throws SafekeeperError `timeline-broken` */
+  configure(configuration: Configuration, term: Term): Promise<ConfiguredReport> {
+    return new Promise((resolve, reject) => {
+      if (this.#broken !== undefined) {
+        reject(this.#broken);
+        return;
+      }
+      this.#configuring.push({ resolve, reject });
+      this.#dispatch({ type: 'configure', configuration, term });
+    });
   }
 
   /** A consumer has everything below in durable layers. */
@@ -292,6 +308,9 @@ export class Timeline {
         return undefined;
       case 'send':
         this.#peers.get(effect.to)?.send(effect.message);
+        return undefined;
+      case 'configured':
+        this.#configuring.shift()?.resolve(effect.report);
         return undefined;
       case 'commitAdvanced':
         return undefined; // consumers are told in #settle, when the state says so too
@@ -417,6 +436,7 @@ export class Timeline {
     this.#log.error({ err: error }, 'timeline broken');
     for (const peer of this.#peers.values()) peer.reject(this.#broken.message);
     this.#peers.clear();
+    for (const waiting of this.#configuring.splice(0)) waiting.reject(this.#broken);
     this.#notify();
   }
 }
