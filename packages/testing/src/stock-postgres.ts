@@ -162,11 +162,13 @@ export class StockPostgres {
     await this.#exited;
   }
 
-  /** Kills the postmaster and its children with SIGKILL: a crash. */
+  /** Kills the postmaster and its children with SIGKILL: a crash. Resolves when all of them are gone: one that still lives would keep the next start from the data directory. */
   async kill(): Promise<void> {
     const pid = this.#server?.pid;
     if (pid === undefined) return;
-    for (const child of childrenOf(pid)) {
+    process.kill(pid, 'SIGSTOP'); // it starts no more children
+    const children = childrenOf(pid);
+    for (const child of children) {
       try {
         process.kill(child, 'SIGKILL');
       } catch (error) {
@@ -175,6 +177,11 @@ export class StockPostgres {
     }
     this.#server?.kill('SIGKILL');
     await this.#exited;
+    const deadlineMs = performance.now() + KILLED_WITHIN_MS;
+    while (children.some(isAlive)) {
+      if (performance.now() > deadlineMs) throw new Error('a killed process of PostgreSQL does not end');
+      await new Promise((resolve) => setTimeout(resolve, 5)); // nobody is told of the end of another's child
+    }
   }
 
   /** Stops the server if it runs and removes its directory if {@link create} made it. */
@@ -184,16 +191,28 @@ export class StockPostgres {
   }
 }
 
-function childrenOf(pid: number): number[] {
-  const children: number[] = [];
-  for (const name of readdirSync('/proc')) {
-    if (!/^\d+$/.test(name)) continue;
-    try {
-      const stat = readFileSync(`/proc/${name}/stat`, 'utf8');
-      if (Number(stat.slice(stat.lastIndexOf(')') + 2).split(' ')[1]) === pid) children.push(Number(name));
-    } catch {
-      continue; // the process ended in between
-    }
+/** How long the kernel may take to end processes that were killed. Unit: ms. */
+const KILLED_WITHIN_MS = 30_000;
+
+/** State and parent of a process; undefined when there is none. Source: proc(5), /proc/pid/stat. */
+function processStat(pid: number): { readonly state: string; readonly parent: number } | undefined {
+  try {
+    const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+    const [state = '', parent = ''] = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+    return { state, parent: Number(parent) };
+  } catch {
+    return undefined; // it ended in between
   }
-  return children;
+}
+
+/** False for a zombie too: it holds no memory and no files any more. */
+function isAlive(pid: number): boolean {
+  const stat = processStat(pid);
+  return stat !== undefined && stat.state !== 'Z' && stat.state !== 'X';
+}
+
+function childrenOf(pid: number): number[] {
+  return readdirSync('/proc')
+    .filter((name) => /^\d+$/.test(name) && processStat(Number(name))?.parent === pid)
+    .map(Number);
 }
