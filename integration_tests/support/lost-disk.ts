@@ -24,6 +24,14 @@ async function timelineUrl(zenith: Zenith, branch: string): Promise<string> {
 /** Has the pageserver flush and upload a branch; gives the LSN up to which it says that remote storage has it. */
 async function uploadBranch(zenith: Zenith, branch: string): Promise<Lsn> {
   const url = await timelineUrl(zenith, branch);
+  // What was committed reaches the pageserver in its own time; only what it has taken in is flushed.
+  const lsn = formatLsn((await zenith.branch(branch)).commitLsn);
+  const waited = await fetch(`${url}/wait`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ lsn, timeoutMs: UPLOAD_MAX_MS }),
+  });
+  expect(waited.status).toBe(200);
   const flushed = (await (await fetch(`${url}/checkpoint`, { method: 'POST' })).json()) as TimelineJson;
   for (const end = Date.now() + UPLOAD_MAX_MS; Date.now() < end;) {
     const now = (await (await fetch(url)).json()) as TimelineJson;
