@@ -3,7 +3,7 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseLsn, parseTenantId, parseTimelineId, type Lsn, type TenantId, type TimelineId } from '@zenith/base';
-import { freePort, temporaryDirectory } from '@zenith/testing';
+import { freePorts, temporaryDirectory } from '@zenith/testing';
 import { Client } from 'pg';
 
 const COMMAND = fileURLToPath(new URL('../../packages/cli/bin/zenith.js', import.meta.url));
@@ -43,6 +43,9 @@ interface StatusJson {
   }[];
 }
 
+/** Two for the pageserver, three and three for safekeepers, the rest for computes. */
+const PORTS = 40;
+
 /** A repository of its own in a temporary directory, driven as a user drives it: by the command. */
 export class Zenith {
   readonly directory: string;
@@ -59,8 +62,8 @@ export class Zenith {
   static async init(...args: string[]): Promise<Zenith> {
     const { path, remove } = temporaryDirectory('zenith-it-');
     const zenith = new Zenith(path, remove);
-    // Safekeepers take consecutive ports; the kernel hands out ephemeral ports elsewhere, so a block far below is free but for other tests of ours.
-    const base = 20_000 + ((await freePort()) % 1_000) * 10;
+    // Safekeepers and computes take consecutive ports; computes' HTTP ports are looked for by the command itself.
+    const base = await freePorts(PORTS);
     await zenith.run(
       'init',
       '--pageserver-port',
@@ -72,7 +75,7 @@ export class Zenith {
       '--safekeeper-http-port',
       String(base + 5),
       '--compute-port',
-      String(base + 8 + 10_000),
+      String(base + 8),
       ...args,
     );
     return zenith;
