@@ -12,7 +12,6 @@ import {
   type TimelineIdentity,
 } from '@zenith/consensus';
 import { ComputeError } from '../errors.ts';
-import { AppendPacer, PACING_DEFAULT } from './append-pacer.ts';
 import type { LocalWal } from './local-wal.ts';
 import { RecentWal } from './recent-wal.ts';
 import type { SafekeeperAddress } from './safekeeper-address.ts';
@@ -80,11 +79,8 @@ export class WalProposer {
   #tick: NodeJS.Timeout | undefined;
   #electionTimer: NodeJS.Timeout | undefined;
   #election: ElectionResult | undefined;
-  readonly #pacer = new AppendPacer(PACING_DEFAULT);
-  /** The end of this turn of the event loop looks whether WAL may be handed over. */
+  /** WAL is handed to the core at the end of this turn of the event loop. */
   #walScheduled = false;
-  /** WAL waits for more of it. */
-  #pacingTimer: NodeJS.Timeout | undefined;
   #closed = false;
   #onSynced: (result: ElectionResult) => void = () => undefined;
   #end: ProposerEnd | undefined;
@@ -210,16 +206,15 @@ export class WalProposer {
     return Math.max(this.#options.continuesTerm ?? 0, this.#core.state.term);
   }
 
-  /** Takes WAL that follows {@link endLsn}; the bytes are only borrowed. What arrives within one turn of the event loop goes out as one append, and so does what the pacer gathers. */
+  /** Takes WAL that follows {@link endLsn}; the bytes are only borrowed. What arrives within one turn of the event loop goes out as one append. */
   append(bytes: Uint8Array, offset: number, length: number): void {
     assert(this.#recent !== undefined, 'WAL comes after the election');
     this.#recent.append(bytes, offset, length);
-    this.#pacer.arrived();
     if (this.#walScheduled) return;
     this.#walScheduled = true;
     queueMicrotask(() => {
       this.#walScheduled = false;
-      this.#handOverWhenDue();
+      this.#run(this.#core.wal(this.endLsn));
     });
   }
 
@@ -246,23 +241,7 @@ export class WalProposer {
     this.#closed = true;
     clearInterval(this.#tick);
     clearTimeout(this.#electionTimer);
-    clearTimeout(this.#pacingTimer);
     for (const link of this.#links.values()) link.close();
-  }
-
-  #handOverWhenDue(): void {
-    const much = this.endLsn - this.#core.state.availableLsn >= COALESCE_BYTES_MAX_DEFAULT;
-    const waitMs = much ? 0 : this.#pacer.waitMs(performance.now());
-    if (waitMs <= 0) this.#handOver();
-    else this.#pacingTimer ??= setTimeout(() => this.#handOver(), waitMs);
-  }
-
-  #handOver(): void {
-    clearTimeout(this.#pacingTimer);
-    this.#pacingTimer = undefined;
-    if (this.#closed) return;
-    this.#pacer.handedOver(performance.now());
-    this.#run(this.#core.wal(this.endLsn));
   }
 
   /** After the election the core sees to it. */
