@@ -119,6 +119,38 @@ describe('a branch', () => {
     expect(await sql('main', 'select count(*)::int from t where key <= 500')).toEqual([{ count: 0 }]);
   });
 
+  test('at a time holds what was committed by then, also when that lies in its ancestor', async () => {
+    const now = async (): Promise<string> =>
+      String(
+        (
+          await sql('main', "select to_char(clock_timestamp() at time zone 'UTC', 'YYYY-MM-DD HH24:MI:SS.US') as now")
+        )[0]?.['now'],
+      );
+    await sql('main', 'create table clock(n int); insert into clock values (1)');
+    const first = await now();
+    await sql('main', 'insert into clock values (2)');
+    const second = await now();
+    await sql('main', 'insert into clock values (3)');
+    await createBranch(repository, 'two', `main@${second}Z`);
+    const one = await createBranch(repository, 'one', `two@${first} UTC`);
+    const two = await repository.catalog.branch('two');
+    expect(one.record.ancestor).toBe((await repository.catalog.timeline(two.timeline)).ancestor);
+    for (const [branch, count] of [
+      ['two', 2],
+      ['one', 1],
+    ] as const) {
+      await startEndpoint(repository, branch);
+      expect(await sql(branch, 'select count(*)::int from clock')).toEqual([{ count }]);
+      await stopEndpoint(repository, branch, { immediate: true, destroy: true });
+    }
+    await expect(createBranch(repository, 'never', 'main@2000-01-01Z')).rejects.toMatchObject({
+      code: 'time-before-history',
+    });
+    await expect(createBranch(repository, 'never', 'main@2100-01-01Z')).rejects.toMatchObject({
+      code: 'time-after-last-commit',
+    });
+  });
+
   test('of a timeline id is one of the branch that names it; a branch of a branch sees both histories', async () => {
     const now = await repository.catalog.branch('now');
     await sql('now', 'insert into t values (3000)');

@@ -8,6 +8,7 @@ import { ZenithError } from '@zenith/base';
  * - `invalid-name`, `invalid-start`, `invalid-setting`, `invalid-option` an argument has no meaning
  * - `branch-exists`, `no-such-branch`, `no-such-timeline`, `endpoint-exists`, `no-such-endpoint`
  * - `lsn-in-future`, `lsn-before-start` the LSN lies outside of the branch's own history
+ * - `invalid-time` a text is no point in time; `time-before-history`, `time-after-last-commit` no commit of the branch answers for it
  * - `endpoint-running` what was asked for needs it stopped; `branch-in-use` another endpoint runs on the branch
  * - `port-taken`, `no-free-port`
  * - `not-running` a service that is needed is down; `service-failed` it did not start, or died; `service-timeout` it did not answer in time;
@@ -31,6 +32,9 @@ export type ControlPlaneErrorCode =
   | 'no-such-endpoint'
   | 'lsn-in-future'
   | 'lsn-before-start'
+  | 'invalid-time'
+  | 'time-before-history'
+  | 'time-after-last-commit'
   | 'endpoint-running'
   | 'branch-in-use'
   | 'port-taken'

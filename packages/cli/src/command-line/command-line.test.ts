@@ -221,7 +221,14 @@ describe('a failure is one line on standard error', () => {
     [
       '1',
       ['branch', 'new', 'main@7'],
-      "zenith: 'main@7' is no start point: '7' is not an LSN; write one such as 0/16B3D98",
+      "zenith: 'main@7' is no start point: '7' is not an LSN; write one such as 0/16B3D98, or a time such as 2026-11-22 10:00:00",
+    ],
+    ['1', ['branch', 'new', 'main@2026-02-30'], "zenith: '2026-02-30' is no time: there is no such time"],
+    ['1', ['lsn', 'nope'], "zenith: no branch 'nope'; 'zenith branch' lists those there are"],
+    [
+      '1',
+      ['lsn', 'main', '--at', 'noon'],
+      "zenith: 'noon' is no time: write one such as '2026-11-22 10:00:00', which is local time, or '2026-11-22 10:00:00+01'",
     ],
     ['1', ['branch', 'new', 'f'.repeat(32)], `zenith: no timeline ${'f'.repeat(32)} in this repository`],
     [
@@ -280,6 +287,7 @@ describe('--help', () => {
     ['pg', 'stop'],
     ['pg', 'list'],
     ['branch'],
+    ['lsn'],
     ['psql'],
     ['up'],
   ];

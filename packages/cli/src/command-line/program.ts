@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { branchCommand, lsnCommand } from './branch-commands.ts';
 import { portArgument, settingArgument } from './arguments.ts';
 import { addInitOptions, initOptions, type ParsedInitOptions } from './init-options.ts';
 import { describeCommand, runWork, type Surroundings } from './runner.ts';
@@ -107,23 +108,6 @@ function pgCommand(around: Surroundings): Command {
   ]);
 }
 
-function branchCommand(around: Surroundings): Command {
-  return describeCommand('branch', 'show the tree of branches, or create a branch', [
-    'zenith branch',
-    'zenith branch migration_check main',
-    'zenith branch yesterday main@0/16B3D98',
-    'zenith branch copy 1f0c…32 hexadecimal digits…@0/16B3D98',
-  ])
-    .argument('[name]', 'the new branch')
-    .argument('[start]', 'where it starts: a branch or a timeline id, with @LSN or without (default: the end of main)')
-    .action(async (name: string | undefined, start: string | undefined, _options: object, command: Command) => {
-      const work = await import('../commands/branch.ts');
-      await runWork(around, command, (context) =>
-        name === undefined ? work.branchTree(context) : work.branchCreate(context, name, start),
-      );
-    });
-}
-
 function psqlCommand(around: Surroundings): Command {
   return describeCommand('psql', 'open psql on a running branch; with --json print how to connect instead', [
     'zenith psql',
@@ -181,6 +165,7 @@ export function buildProgram(around: Surroundings, version: string): Command {
     ...nodeCommands(around),
     pgCommand(around),
     branchCommand(around),
+    lsnCommand(around),
     psqlCommand(around),
     upCommand(around),
   ]);

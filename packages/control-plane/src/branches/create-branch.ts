@@ -5,9 +5,10 @@ import type { BranchRecord, TimelineRecord } from '../metadata/records.ts';
 import { requireNodes } from '../nodes/start-stop.ts';
 import { withProcessLock } from '../process/process-lock.ts';
 import type { Repository } from '../repository/repository.ts';
+import { findLsn } from '../history/find-lsn.ts';
 import { checkName } from './branch-name.ts';
 import { commitPoint } from './commit-point.ts';
-import { parseStartPoint, type StartPoint } from './start-point.ts';
+import { alignLsn, parseStartPoint, type Position, type StartPoint } from './start-point.ts';
 
 /** A branch with the timeline it names. */
 export interface Branch extends BranchRecord {
@@ -50,11 +51,38 @@ export function checkStartLsn(at: Lsn, timeline: Pick<TimelineRecord, 'startLsn'
     );
 }
 
+/** Where a branch begins. */
+interface Origin {
+  readonly timeline: TimelineRecord;
+  readonly lsn: Lsn;
+}
+
+/**
+ * Finds a position in the history of a timeline. A time may lie in what it shares with its ancestors: then the branch is an ancestor's.
+ * @param named the timeline, for messages
+ * @throws ControlPlaneError `lsn-before-start`, `lsn-in-future`, `time-before-history`, `time-after-last-commit`, `not-running`, …
+ */
+async function resolvePosition(
+  repository: Repository,
+  timeline: TimelineRecord,
+  position: Position,
+  named: string,
+): Promise<Origin> {
+  const end = await commitPoint(repository, timeline);
+  if (position.time !== undefined) {
+    const found = await findLsn(repository, timeline, end, position.time);
+    return { timeline: found.timeline, lsn: alignLsn(found.lsn) };
+  }
+  const lsn = position.lsn ?? end;
+  checkStartLsn(lsn, timeline, end, named);
+  return { timeline, lsn };
+}
+
 /**
  * Creates a branch: a timeline that shares all history of another one up to an LSN. Copies nothing; takes as long on a large database as on an empty one.
  * @param start as {@link parseStartPoint} reads it. Without an LSN the branch holds every commit that was acknowledged before the call
  * @throws ControlPlaneError `invalid-name`, `branch-exists`, `invalid-start`, `no-such-branch`, `no-such-timeline`, `lsn-before-start`, `lsn-in-future`,
- *   `not-running`, `service-refused`, …; no branch exists then
+ *   `invalid-time`, `time-before-history`, `time-after-last-commit`, `not-running`, `service-refused`, …; no branch exists then
  */
 export async function createBranch(repository: Repository, name: string, start: string = MAIN_BRANCH): Promise<Branch> {
   checkName('branch', name);
@@ -67,11 +95,9 @@ export async function createBranch(repository: Repository, name: string, start: 
       const { catalog } = repository;
       if (await catalog.hasBranch(name))
         throw new ControlPlaneError('branch-exists', `a branch '${name}' exists already`);
-      const { timeline: origin, named } = await findOrigin(repository, startPoint);
+      const { timeline, named } = await findOrigin(repository, startPoint);
       requireNodes(repository);
-      const end = await commitPoint(repository, origin);
-      const startLsn = startPoint.lsn ?? end;
-      checkStartLsn(startLsn, origin, end, named);
+      const { timeline: origin, lsn: startLsn } = await resolvePosition(repository, timeline, startPoint, named);
       const record: TimelineRecord = {
         ...origin,
         id: newTimelineId(),

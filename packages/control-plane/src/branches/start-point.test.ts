@@ -10,6 +10,7 @@ test.each([
   ['v1.2_x-y@16/B374D848', { branch: 'v1.2_x-y', lsn: parseLsn('16/B374D848') }],
   [ID, { timeline: ID, lsn: undefined }],
   [ID.toUpperCase(), { timeline: ID, lsn: undefined }],
+  ['main@2026-11-22 10:00:00.5Z', { branch: 'main', lsn: undefined, time: 1_795_341_600_500_000 }],
   [`${ID}@0/2000028`, { timeline: ID, lsn: parseLsn('0/2000028') }],
 ])('%s is a start point', (text, expected) => {
   expect(parseStartPoint(text)).toEqual(expected);
@@ -21,6 +22,7 @@ test.each([
   ['main@', "'' is not an LSN"],
   ['main@latest', "'latest' is not an LSN"],
   ['main@0/1@0/2', "'0/1@0/2' is not an LSN"],
+  ['main@2026-02-30', 'there is no such time'],
   ['main@FFFFFFFF/FFFFFFFF', 'is not an LSN'],
   ['a/b', 'cannot name a branch'],
   ['../x@0/1', 'cannot name a branch'],

@@ -1,34 +1,40 @@
 import { isId, lsn, parseLsn, parseTimelineId, type Lsn, type TimelineId } from '@zenith/base';
 import { ControlPlaneError } from '../errors.ts';
+import { looksLikeTime, parsePointInTime, type PointInTime } from '../history/point-in-time.ts';
 import { checkName } from './branch-name.ts';
 
-/** From where a branch starts, as a user writes it: a branch or a timeline, at an LSN or, without one, at its end. */
-export type StartPoint = ({ readonly branch: string } | { readonly timeline: TimelineId }) & {
+/** A position in a timeline's history, as a user writes it: an LSN, a time, or neither for its end. */
+export interface Position {
   readonly lsn: Lsn | undefined;
-};
+  readonly time: PointInTime | undefined;
+}
 
-/** Reads `branch`, `branch@LSN`, `timeline id` or `timeline id@LSN`. @throws ControlPlaneError `invalid-start`, `invalid-name` */
+/** From where a branch starts, as a user writes it: a branch or a timeline, at an LSN, at a time or, without either, at its end. */
+export type StartPoint = ({ readonly branch: string } | { readonly timeline: TimelineId }) & Position;
+
+/** Reads `branch`, `branch@LSN`, `branch@TIME`, or the same with a timeline id. @throws ControlPlaneError `invalid-start`, `invalid-time`, `invalid-name` */
 export function parseStartPoint(text: string): StartPoint {
   const at = text.indexOf('@');
   const origin = at < 0 ? text : text.slice(0, at);
-  const position = at < 0 ? undefined : readPosition(text, text.slice(at + 1));
-  if (isId(origin.toLowerCase())) return { timeline: parseTimelineId(origin), lsn: position };
+  const position = at < 0 ? { lsn: undefined, time: undefined } : readStart(text, text.slice(at + 1));
+  if (isId(origin.toLowerCase())) return { timeline: parseTimelineId(origin), ...position };
   if (origin === '')
     throw new ControlPlaneError(
       'invalid-start',
-      `'${text}' is no start point: write BRANCH, BRANCH@LSN, or a timeline id with or without @LSN`,
+      `'${text}' is no start point: write BRANCH, BRANCH@LSN, BRANCH@TIME, or the same with a timeline id`,
     );
   checkName('branch', origin);
-  return { branch: origin, lsn: position };
+  return { branch: origin, ...position };
 }
 
-function readPosition(text: string, position: string): Lsn {
+function readStart(text: string, position: string): Position {
+  if (looksLikeTime(position)) return { lsn: undefined, time: parsePointInTime(position) };
   try {
-    return alignLsn(parseLsn(position));
+    return { lsn: alignLsn(parseLsn(position)), time: undefined };
   } catch (error) {
     throw new ControlPlaneError(
       'invalid-start',
-      `'${text}' is no start point: '${position}' is not an LSN; write one such as 0/16B3D98`,
+      `'${text}' is no start point: '${position}' is not an LSN; write one such as 0/16B3D98, or a time such as 2026-11-22 10:00:00`,
       { cause: error },
     );
   }

@@ -22,6 +22,14 @@ export const pageserverTimeline = v.object({
 /** One timeline as the pageserver sees it. */
 export type PageserverTimeline = v.InferOutput<typeof pageserverTimeline>;
 
+/** Pageserver: `GET …/timeline/:timeline/lsn-at`. */
+export const lsnAtTimeAnswer = v.object({
+  timeline: timelineId,
+  lsn: lsnText,
+  /** Unit: microseconds since 1970. */
+  commitTime: v.pipe(v.number(), v.safeInteger()),
+});
+
 /** Safekeeper: `GET …/timeline/:timeline`, and each element of `GET /v1/timelines`. */
 export const safekeeperTimeline = v.object({
   tenant: v.string(),

@@ -1,7 +1,7 @@
 import { formatLsn, type Lsn, type TenantId, type TimelineId } from '@zenith/base';
 import * as v from 'valibot';
 import type { Repository } from '../repository/repository.ts';
-import { checkAnswer, readHealth, pageserverTimeline, type PageserverTimeline } from './answers.ts';
+import { checkAnswer, lsnAtTimeAnswer, readHealth, pageserverTimeline, type PageserverTimeline } from './answers.ts';
 import { callHttp, ServiceRefusal } from './http-json.ts';
 
 const SERVICE = 'the pageserver';
@@ -63,6 +63,18 @@ export class PageserverClient {
       ancestorTimelineId,
       ancestorLsn: formatLsn(ancestorLsn),
     });
+  }
+
+  /** Returns when it has ingested the timeline up to `lsn`. @param timeoutMs how long it may take. Unit: ms */
+  async waitForLsn(id: TimelineId, lsn: Lsn, timeoutMs: number): Promise<void> {
+    const path = `/v1/tenant/${this.#tenant}/timeline/${id}/wait`;
+    await this.#call('POST', path, { lsn: formatLsn(lsn), timeoutMs }, timeoutMs + TIMEOUT_MS);
+  }
+
+  /** Where a timeline was at a time; it has refused with `time-before-history` or `time-after-last-commit` when no commit tells. @param time unit: microseconds since 1970 */
+  async lsnAtTime(id: TimelineId, time: number): Promise<{ timeline: TimelineId; lsn: Lsn; commitTime: number }> {
+    const path = `/v1/tenant/${this.#tenant}/timeline/${id}/lsn-at?time=${time}`;
+    return checkAnswer(SERVICE, lsnAtTimeAnswer, await this.#call('GET', path));
   }
 
   /** Tells it that safekeepers may have WAL of this timeline that it does not follow yet. */

@@ -6,12 +6,14 @@ import {
   ZenithError,
   parseLsn,
   parseTenantId,
+  formatLsn,
   parseTimelineId,
   type Lsn,
 } from '@zenith/base';
 import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
 import type { Registry } from 'prom-client';
 import * as v from 'valibot';
+import type { CommitTime } from '../commit-times/commit-time.ts';
 import { PageserverError } from '../errors.ts';
 import type { WalSources } from '../ingest/wal-sources.ts';
 import type { RemoteTimelines } from '../remote/remote-timelines.ts';
@@ -33,6 +35,8 @@ const STATUS_BY_CODE: Readonly<Record<string, number>> = {
   'invalid-lsn': 400,
   'bad-request': 400,
   'lsn-outside-history': 400,
+  'time-before-history': 400,
+  'time-after-last-commit': 400,
   'no-such-timeline': 404,
   'timeline-exists': 409,
   'not-imported': 409,
@@ -155,6 +159,13 @@ export class HttpService {
       await timeline.waitForLsn(until, { timeoutMs });
       return this.#describe(timeline);
     });
+    server.get<TimelineParams & { Querystring: { time?: string } }>(
+      '/v1/tenant/:tenant/timeline/:timeline/lsn-at',
+      (request) => {
+        const found = this.#timeline(request.params).lsnAtTime(parseTime(request.query.time));
+        return { timeline: found.timeline, lsn: formatLsn(found.lsn), commitTime: found.time };
+      },
+    );
     server.post<TimelineParams>('/v1/tenant/:tenant/timeline/:timeline/checkpoint', async (request) => {
       const timeline = this.#timeline(request.params);
       await timeline.flush();
@@ -188,6 +199,14 @@ function parseBody<Schema extends v.GenericSchema>(schema: Schema, body: unknown
   if (result.success) return result.output;
   const [issue] = result.issues;
   throw new PageserverError('bad-request', `${v.getDotPath(issue) ?? 'body'}: ${issue.message}`);
+}
+
+/** Unit: microseconds since 1970. */
+function parseTime(text: string | undefined): CommitTime {
+  const micros = Number(text);
+  if (text === undefined || !/^-?\d{1,16}$/.test(text) || !Number.isSafeInteger(micros))
+    throw new PageserverError('bad-request', 'time: expected microseconds since 1970');
+  return micros as CommitTime;
 }
 
 function sendError(error: Error, reply: FastifyReply): FastifyReply {

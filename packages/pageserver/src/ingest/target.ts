@@ -1,5 +1,6 @@
 import type { Lsn, SystemId, TimelineId } from '@zenith/base';
 import type { Page, PgMajor } from '@zenith/pg-format';
+import type { CommitTime } from '../commit-times/commit-time.ts';
 import type { ObjectId } from '../key-space/object-table.ts';
 import type { ObjectKind } from '../key-space/object.ts';
 import type { ValueKind } from '../key-space/value.ts';
@@ -23,6 +24,8 @@ export interface IngestTarget {
     offset: number,
     length: number,
   ): void;
+  /** The record that ends at `lsn` commits a transaction. Commits come in the order of the WAL. */
+  noteCommit(lsn: Lsn, time: CommitTime): void;
   /** Everything up to `lsn`, the end of a record, has been put. Not to be called in the middle of a record. */
   advance(lsn: Lsn): void;
   /** The content of a small object at `lsn`, at most lastRecordLsn: undefined when it never was, empty when it is gone. */

@@ -28,6 +28,7 @@ import {
   startTransactionStatus,
   type FinalTransactionStatus,
 } from '@zenith/redo';
+import { readCommitTime } from '../commit-times/commit-time.ts';
 import { ObjectKind, SlruKind } from '../key-space/object.ts';
 import { putGone, putSmall, unknownRecord, type IngestContext } from './context.ts';
 import { advanceOrigin } from './replication-origin.ts';
@@ -85,6 +86,7 @@ function commit(context: IngestContext, record: WalRecord, xid: number): void {
     );
     counters.advanceNewestCommitTs(xact.subxactCount > 0 ? subxact(xact, xact.subxactCount - 1) : xid);
   }
+  context.target.noteCommit(record.endLsn, readCommitTime(xact.view, xact.timeOffset));
   putStatus(context, xid, TRANSACTION_STATUS_COMMITTED, record.endLsn);
   if (xact.hasOrigin) advanceOrigin(context, record.origin, xact.originLsn, record.endLsn, false);
   dropRelations(context, xact);

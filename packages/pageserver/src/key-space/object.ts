@@ -28,6 +28,8 @@ export const ObjectKind = {
   controlFile: 9,
   /** Replication origin progress: (spc = origin id); value = remote LSN u64, local LSN u64; empty when dropped. */
   replicationOrigin: 10,
+  /** When the timeline's transactions were committed: one key, each of its values a batch of commits (commit-times/commit-batch.ts), stored at or after the last of them. */
+  commitTimes: 11,
 } as const;
 
 /** One of {@link ObjectKind}. */

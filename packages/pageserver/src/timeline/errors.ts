@@ -7,6 +7,8 @@ import { ZenithError } from '@zenith/base';
  * - `timeline-exists`: the id is taken, by a timeline that is not what was asked for.
  * - `lsn-outside-history`: a branch point below the history that is kept of the ancestor.
  * - `lsn-not-available`: the LSN is not ingested (yet, or in time), or lies below the history that is kept.
+ * - `time-before-history`: the time lies before the history that is kept.
+ * - `time-after-last-commit`: the time lies after the last commit that is known.
  * - `no-such-block`: the page does not exist at that LSN.
  * - `too-many-waiters`: more readers wait for WAL than the option allows.
  * - `page-history-too-long`: a page cannot be rebuilt within the bound on what one rebuild may read.
@@ -17,6 +19,8 @@ export type StorageErrorCode =
   | 'timeline-exists'
   | 'lsn-outside-history'
   | 'lsn-not-available'
+  | 'time-before-history'
+  | 'time-after-last-commit'
   | 'no-such-block'
   | 'too-many-waiters'
   | 'page-history-too-long'

@@ -1,6 +1,7 @@
 import { CorruptionError, type Lsn, type TenantId, type TimelineId } from '@zenith/base';
 import type { PgMajor } from '@zenith/pg-format';
 import type { ObjectTable } from '../key-space/object-table.ts';
+import type { CommitTail } from '../commit-times/commit-tail.ts';
 import { InMemoryLayer } from '../layers/in-memory-layer.ts';
 import { LayerFile } from '../layers/layer-file.ts';
 import { LayerMap, type PlacedLayer } from '../layers/layer-map.ts';
@@ -38,6 +39,8 @@ export class TimelineState implements TimelineView {
   /** Newest first: the open layer, if there is one, then the frozen. */
   memoryLayers: InMemoryLayer[] = [];
   layerMap: LayerMap;
+  /** Commits that no layer has yet; undefined before the first of this process. */
+  commitTail: CommitTail | undefined;
   lastRecordLsn: Lsn;
   diskConsistentLsn: Lsn;
   #nextGeneration: number;

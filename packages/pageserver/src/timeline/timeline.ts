@@ -1,9 +1,14 @@
 import { AssertionError, assert, type Lsn, type TenantId, type TimelineId } from '@zenith/base';
 import type { Page, PgMajor } from '@zenith/pg-format';
 import { compact, type CompactionResult } from '../compaction/compact.ts';
-import type { ObjectKind } from '../key-space/object.ts';
+import { encodeBatch } from '../commit-times/commit-batch.ts';
+import { CommitTail } from '../commit-times/commit-tail.ts';
+import type { CommitTime } from '../commit-times/commit-time.ts';
+import { lastCommit } from '../commit-times/find-commit.ts';
+import { lsnAtTime } from '../commit-times/lsn-at-time.ts';
+import { ObjectKind } from '../key-space/object.ts';
 import { NO_OBJECT, type ObjectId } from '../key-space/object-table.ts';
-import type { ValueKind } from '../key-space/value.ts';
+import { ValueKind } from '../key-space/value.ts';
 import { StorageError } from './errors.ts';
 import { flushOldest } from './flush.ts';
 import { LsnWaiters, type WaitOptions } from './lsn-waiters.ts';
@@ -107,6 +112,15 @@ export class Timeline {
     this.#state.openLayer().put(object, block, lsn, kind, bytes, offset, length);
   }
 
+  /** The record that ends at `lsn`, which is being put, commits a transaction. Commits that are not in a batch yet are put before the layer is frozen, so that none is lost. */
+  noteCommit(lsn: Lsn, time: CommitTime): void {
+    const state = this.#state;
+    state.commitTail ??= new CommitTail(lastCommit(state, state.lastRecordLsn));
+    state.commitTail.add(lsn, time);
+    if (state.commitTail.isFull) this.#putCommits(state.commitTail, lsn);
+    this.#inRecord = true;
+  }
+
   /** Everything up to `lsn`, the end of a record, has been put. Wakes those who wait for it; freezes the open layer when it is full. */
   advance(lsn: Lsn): void {
     const state = this.#state;
@@ -179,6 +193,12 @@ export class Timeline {
   scan(kind: ObjectKind, lsn: Lsn, visit: ScanVisit, prefix?: ScanPrefix): void {
     requireLsn(this.#state, lsn);
     scanObjects(this.#state, kind, lsn, visit, prefix);
+  }
+
+  /** Where the timeline was at a point in time, see {@link lsnAtTime}. @throws StorageError `time-before-history`, `time-after-last-commit`, `lsn-not-available`; CorruptionError */
+  lsnAtTime(time: CommitTime): { readonly timeline: TimelineId; readonly lsn: Lsn; readonly time: CommitTime } {
+    const { state, lsn, time: committed } = lsnAtTime(this.#state, time);
+    return { timeline: state.timeline, lsn, time: committed };
   }
 
   /**
@@ -261,6 +281,15 @@ export class Timeline {
     }
   }
 
+  /** Stores the newest commits, the last of which is at or before `lsn`; no value is above it. */
+  #putCommits(tail: CommitTail, lsn: Lsn): void {
+    assert((tail.lsns[tail.count - 1] as Lsn) <= lsn, 'a batch of commits is stored at or after the last of them');
+    const bytes = encodeBatch(tail);
+    const object = this.intern(ObjectKind.commitTimes, 0, 0, 0, 0);
+    this.#state.openLayer().put(object, 0, lsn, ValueKind.image, bytes, 0, bytes.length);
+    tail.restart();
+  }
+
   #report(bytes: number): void {
     const { memory } = this.#state.shared;
     memory.open += bytes - this.#reportedBytes;
@@ -290,6 +319,8 @@ export class Timeline {
     const covered =
       newest === undefined ? state.diskConsistentLsn : newest.frozen ? newest.lsnEnd - 1 : Number.NEGATIVE_INFINITY;
     if (covered >= state.lastRecordLsn) return;
+    const { commitTail } = state;
+    if (commitTail !== undefined && commitTail.count > 0) this.#putCommits(commitTail, state.lastRecordLsn);
     const layer = state.openLayer();
     layer.freeze((state.lastRecordLsn + 1) as Lsn);
     const { memory } = state.shared;
