@@ -178,7 +178,7 @@ export class HttpService {
         const timeline = this.#timeline(request.params);
         const at = request.query.lsn === undefined ? timeline.lastRecordLsn : parseLsn(request.query.lsn);
         await timeline.waitForLsn(at, { timeoutMs: waitTimeoutMs });
-        const { stream, length } = streamSnapshot(await buildSnapshot(timeline, at));
+        const { stream, length } = streamSnapshot(await timeline.fetching(() => buildSnapshot(timeline, at)));
         return reply.type('application/octet-stream').header('content-length', length).send(stream);
       },
     );

@@ -33,6 +33,8 @@ export interface LayerAccess {
   readonly indexBlocks: BlockCache;
   /** A number no other layer of this process has or had. */
   nextLayerNumber(): number;
+  /** True: a layer file that is not here can be fetched. */
+  readonly canFetch: boolean;
 }
 
 /** The entries of one object in a layer. */
@@ -62,7 +64,9 @@ export class LayerFile {
   readonly identity: LayerIdentity;
   /** This process's number of the layer. */
   readonly number: number;
-  /** Objects in key order. */
+  /** False: the file is not on this disk, and has to be fetched before anything in it can be found. */
+  readonly isResident: boolean;
+  /** Objects in key order; none while it is not resident. */
   readonly segments: readonly Segment[];
   /** Entries in the index. */
   readonly entryCount: number;
@@ -75,7 +79,7 @@ export class LayerFile {
   readonly #fenceLsns: Float64Array;
 
   /**
-   * Opens a layer: reads its header, footer and summary, and interns its objects.
+   * Opens a layer: reads its header, footer and summary, and interns its objects. One that is not here but can be fetched stays closed.
    * @throws CorruptionError naming the file and offset when it is not the layer that `identity` says
    */
   constructor(access: LayerAccess, path: string, identity: LayerIdentity, objects: ObjectTable) {
@@ -84,6 +88,16 @@ export class LayerFile {
     this.identity = identity;
     this.number = access.nextLayerNumber();
     const size = access.fileSystem.size(path);
+    this.isResident = size !== undefined || !access.canFetch;
+    if (!this.isResident) {
+      this.segments = [];
+      this.entryCount = 0;
+      this.valueCount = 0;
+      this.indexOffset = 0;
+      this.#fenceBlocks = new Uint32Array(0);
+      this.#fenceLsns = new Float64Array(0);
+      return;
+    }
     if (size === undefined) throw new CorruptionError('the layer file does not exist', { source: path });
     if (size !== identity.fileBytes)
       throw new CorruptionError(`the layer file should have ${identity.fileBytes} bytes but has ${size}`, {

@@ -1,5 +1,6 @@
 import { assert, type Lsn } from '@zenith/base';
 import type { ObjectId } from '../key-space/object-table.ts';
+import type { KeyRange } from '../key-space/stored-key.ts';
 import type { LayerFile, Segment } from './layer-file.ts';
 import { LayerKind } from './layer-format.ts';
 
@@ -20,6 +21,8 @@ export class Tier {
   readonly lsnEnd: Lsn;
   /** In key order. */
   readonly layers: readonly LayerFile[];
+  /** Those of the layers that are not on this disk: what is in them no look-up finds. */
+  readonly absent: readonly LayerFile[];
   readonly #segments = new Map<ObjectId, Segment | readonly Segment[]>();
 
   /** @param layers of one kind and one LSN range, with disjoint keys; at least one */
@@ -31,6 +34,7 @@ export class Tier {
     this.lsnStart = first.name.lsnStart;
     this.lsnEnd = first.name.lsnEnd;
     this.layers = layers.toSorted((a, b) => (a.name.keys.start < b.name.keys.start ? -1 : 1));
+    this.absent = this.layers.filter((layer) => !layer.isResident);
     for (const layer of this.layers) {
       assert(
         layer.identity.kind === this.kind && layer.name.lsnStart === this.lsnStart && layer.name.lsnEnd === this.lsnEnd,
@@ -44,6 +48,11 @@ export class Tier {
         );
       }
     }
+  }
+
+  /** A layer that is not on this disk and may hold keys of the range. */
+  absentIn(keys: KeyRange): LayerFile | undefined {
+    return this.absent.find((layer) => layer.name.keys.start < keys.end && layer.name.keys.end > keys.start);
   }
 
   /** Every segment of an object, in the order of their blocks. */

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { CorruptionError, ZenithError, formatLsn, type Lsn } from '@zenith/base';
+import { AssertionError, CorruptionError, ZenithError, formatLsn, type Lsn } from '@zenith/base';
 import {
   CLIENT_HELLO_LENGTH,
   PAGE_LENGTH,
@@ -146,7 +146,13 @@ export class PageConnection {
         return;
       }
       this.#position += REQUEST_LENGTH;
-      this.#answer();
+      const remedy = this.#answer();
+      if (remedy !== undefined) {
+        this.#position -= REQUEST_LENGTH;
+        this.#flush();
+        this.#answerAfter(remedy);
+        return;
+      }
       if (this.#context.now() >= sliceEnd) {
         this.#flush();
         this.#continueSoon();
@@ -157,7 +163,8 @@ export class PageConnection {
     this.#socket.resume();
   }
 
-  #answer(): void {
+  /** Answers the request at hand; or gives what to wait for before it is tried again. */
+  #answer(): Promise<void> | undefined {
     const { metrics, now } = this.#context;
     const request = this.#request;
     const start = now();
@@ -179,9 +186,12 @@ export class PageConnection {
       this.#responses.commit(length);
       metrics.pages.inc(request.count);
     } catch (error) {
+      const remedy = this.#timelineOf().remedy(error);
+      if (remedy !== undefined) return remedy;
       this.#fail(statusOf(error), messageOf(error));
     }
     metrics.readSeconds.observe((now() - start) / 1000);
+    return undefined;
   }
 
   #fail(status: number, message: string): void {
@@ -217,6 +227,22 @@ export class PageConnection {
       )
       .then(() => {
         metrics.waitSeconds.observe((now() - start) / 1000);
+        this.#busy = false;
+        this.#goOn();
+      });
+  }
+
+  /** Tries the request at hand again when `remedy` resolves; the request fails when it rejects, which costs nobody else anything. */
+  #answerAfter(remedy: Promise<void>): void {
+    this.#busy = true;
+    void remedy
+      .catch((error: unknown) => {
+        if (error instanceof AssertionError) throw error;
+        if (this.#abort.signal.aborted) return;
+        this.#position += REQUEST_LENGTH;
+        this.#fail(error instanceof ZenithError ? statusOf(error) : PageStatus.pageNotRebuilt, messageOf(error));
+      })
+      .then(() => {
         this.#busy = false;
         this.#goOn();
       });

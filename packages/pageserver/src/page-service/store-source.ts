@@ -1,5 +1,6 @@
 import type { Lsn } from '@zenith/base';
 import { ObjectKind } from '../key-space/object.ts';
+import { AbsentLayerError } from '../timeline/absent-layer.ts';
 import type { TimelineStore } from '../timeline/timeline-store.ts';
 import type { Timeline } from '../timeline/timeline.ts';
 import { hasDataChecksums, setPageChecksums } from './data-checksums.ts';
@@ -17,15 +18,24 @@ export function storePageSource(store: TimelineStore): PageSource {
 
 class StorePageTimeline implements PageTimeline {
   readonly #timeline: Timeline;
-  readonly #dataChecksums: boolean;
+  /** Undefined until it is known: the layer that says so may not be on this disk. */
+  #dataChecksums: boolean | undefined;
 
   constructor(timeline: Timeline) {
     this.#timeline = timeline;
-    this.#dataChecksums = hasDataChecksums(timeline);
+    try {
+      this.#dataChecksums = hasDataChecksums(timeline);
+    } catch (error) {
+      if (!(error instanceof AbsentLayerError)) throw error;
+    }
   }
 
   waitForLsn(lsn: Lsn, options: { readonly timeoutMs: number; readonly signal?: AbortSignal }): Promise<void> {
     return this.#timeline.waitForLsn(lsn, options);
+  }
+
+  remedy(error: unknown): Promise<void> | undefined {
+    return error instanceof AbsentLayerError ? this.#timeline.fetchLayer(error) : undefined;
   }
 
   readRelationPages(
@@ -41,6 +51,7 @@ class StorePageTimeline implements PageTimeline {
   ): void {
     const object = this.#timeline.find(ObjectKind.relation, spc, db, rel, fork);
     this.#timeline.readPages(object, firstBlock, count, lsn, out, outOffset);
+    this.#dataChecksums ??= hasDataChecksums(this.#timeline);
     if (this.#dataChecksums) setPageChecksums(out, outOffset, firstBlock, count);
   }
 }

@@ -2,25 +2,27 @@ import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import type { Lsn } from '@zenith/base';
-import { BLCKSZ } from '@zenith/pg-format';
-import { fetchBytes, fetchObject, LocalFolderStorage, type RemoteStorage } from '@zenith/remote-storage';
+import { allocatePage, BLCKSZ } from '@zenith/pg-format';
+import { bytesSource, fetchBytes, fetchObject, LocalFolderStorage, type RemoteStorage } from '@zenith/remote-storage';
 import { FaultyStorage, type StorageFault } from '@zenith/testing';
 import { Registry } from 'prom-client';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import { ObjectKind } from '../key-space/object.ts';
 import { ValueKind } from '../key-space/value.ts';
 import type { StorageOptions } from '../timeline/options.ts';
 import {
   at,
   chainRedo,
+  digest,
   modelOutcome,
   ModelWriter,
   pageOf,
-  readOutcome,
   StorageModel,
   TENANT,
   timelineId,
   unsyncedFileSystem,
 } from '../timeline/storage-model.test-support.ts';
+import type { Timeline } from '../timeline/timeline.ts';
 import { TimelineStore } from '../timeline/timeline-store.ts';
 import { remoteMetrics } from './metrics.ts';
 import { layerKey, parseIndexKey } from './object-keys.ts';
@@ -115,16 +117,27 @@ async function play({ store, remote }: Node): Promise<readonly ModelWriter[]> {
   return [main, branch];
 }
 
-function wrongPages(store: TimelineStore, n: number, { model }: ModelWriter, upTo: Lsn): string[] {
+/** What a read gives when it fetches the layers that it finds absent. */
+async function fetchedOutcome(timeline: Timeline, rel: number, block: number, lsn: Lsn): Promise<string> {
+  const page = allocatePage();
+  try {
+    await timeline.fetching(() =>
+      timeline.readPage(timeline.find(ObjectKind.relation, 1663, 5, rel, 0), block, lsn, page),
+    );
+    return digest(page.bytes);
+  } catch (error) {
+    return `error ${(error as { code?: string }).code ?? (error as Error).message}`;
+  }
+}
+
+async function wrongPages(store: TimelineStore, n: number, { model }: ModelWriter, upTo: Lsn): Promise<string[]> {
   const timeline = store.get(TENANT, timelineId(n));
   const wrong: string[] = [];
   for (let lsn = timeline.initialLsn as number; lsn <= upTo; lsn += 8 * 7)
     for (let rel = 0; rel < RELATIONS; rel++)
       for (let block = 0; block <= BLOCKS; block++) {
-        const [is, shall] = [
-          readOutcome(timeline, rel, block, lsn as Lsn),
-          modelOutcome(model, rel, block, lsn as Lsn),
-        ];
+        const is = await fetchedOutcome(timeline, rel, block, lsn as Lsn);
+        const shall = modelOutcome(model, rel, block, lsn as Lsn);
         if (is !== shall) wrong.push(`timeline ${n}, relation ${rel} block ${block} at ${lsn}: ${is}, not ${shall}`);
       }
   return wrong;
@@ -165,8 +178,63 @@ test('a pageserver whose disk is lost has everything again that it called remote
     const timeline = second.store.get(TENANT, timelineId(i + 1));
     expect(timeline.diskConsistentLsn).toBe(writer.model.lastLsn);
     expect(timeline.remoteConsistentLsn).toBe(writer.model.lastLsn);
-    expect(wrongPages(second.store, i + 1, writer, writer.model.lastLsn)).toEqual([]);
+    expect(await wrongPages(second.store, i + 1, writer, writer.model.lastLsn)).toEqual([]);
   }
+  await close(second);
+});
+
+test('an empty disk serves its first page after the index: only the layers that the page may be in are fetched, once', async () => {
+  const node = await open('first', 1);
+  const [main] = (await play(node)) as [ModelWriter, ModelWriter];
+  await close(node);
+  const second = await open('second', 2);
+  const fetched = (): string[] =>
+    second.storage.operations
+      .filter(({ kind, key }) => kind === 'get' && key.startsWith('layers/'))
+      .map(({ key }) => key);
+  expect(fetched()).toEqual([]);
+  const timeline = second.store.get(TENANT, timelineId(1));
+  const total = timeline.statistics.deltaLayers + timeline.statistics.imageLayers + timeline.statistics.levelZeroLayers;
+  const lsn = at(30);
+  const reads = Array.from({ length: 4 }, () => fetchedOutcome(timeline, 1, 2, lsn));
+  expect(new Set(await Promise.all(reads))).toEqual(new Set([modelOutcome(main.model, 1, 2, lsn)]));
+  const first = fetched();
+  expect(first.length).toBeGreaterThan(0);
+  expect(first.length).toBeLessThan(total);
+  expect(new Set(first).size).toBe(first.length);
+  // Compaction has everything fetched before it begins, and history stays as it was.
+  await timeline.compact();
+  expect(fetched().length).toBe(total);
+  expect(await wrongPages(second.store, 1, main, main.model.lastLsn)).toEqual([]);
+  await close(second);
+  // What came is here for good; what a restart finds absent it fetches.
+  const again = await open('second', 3);
+  expect(await wrongPages(again.store, 1, main, main.model.lastLsn)).toEqual([]);
+  await close(again);
+});
+
+test('a layer that cannot be fetched fails the read with its name, and the next read tries again', async () => {
+  const node = await open('first', 1);
+  const [main] = (await play(node)) as [ModelWriter, ModelWriter];
+  await close(node);
+  const second = await open('second', 2);
+  const timeline = second.store.get(TENANT, timelineId(1));
+  await second.remote.settled();
+  second.storage.fault = ({ kind }) => (kind === 'get' ? 'fail' : undefined);
+  await expect(timeline.fetching(() => timeline.find(ObjectKind.relation, 1663, 5, 1, 0))).rejects.toThrow(/layers\//);
+  second.storage.fault = () => undefined;
+  expect(await fetchedOutcome(timeline, 1, 2, at(30))).toBe(modelOutcome(main.model, 1, 2, at(30)));
+  // A damaged object is never data.
+  for (const { key } of (await inner.list('layers/')).objects) {
+    const bytes = await fetchBytes(inner, key, MIB);
+    bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] as number) ^ 1;
+    await inner.put(key, bytesSource(key, bytes));
+  }
+  const third = await open('third', 3);
+  expect(await fetchedOutcome(third.store.get(TENANT, timelineId(1)), 1, 2, at(30))).toMatch(
+    /error the object has a wrong checksum \(.*layers\//,
+  );
+  await close(third);
   await close(second);
 });
 
@@ -261,7 +329,7 @@ test('a pageserver that dies at any operation, its disk with it, has lost nothin
       if (timeline.diskConsistentLsn < writer.model.lastLsn) behind++;
       const { ancestor } = timeline;
       if (ancestor !== undefined && ancestor.timeline.lastRecordLsn < ancestor.lsn) continue; // its WAL comes first
-      expect(wrongPages(second.store, i + 1, writer, timeline.diskConsistentLsn)).toEqual([]);
+      expect(await wrongPages(second.store, i + 1, writer, timeline.diskConsistentLsn)).toEqual([]);
     }
     await close(second);
   }
@@ -292,7 +360,7 @@ test('of two generations the older one can neither replace the index, nor remove
   const newest = (await newestIndexes()).find(({ index }) => index.timeline === timelineId(1));
   expect(newest).toMatchObject({ generation: 2, index: { diskConsistentLsn: before } });
   // The younger one goes on, and serves what it says.
-  expect(wrongPages(young.store, 1, main, before)).toEqual([]);
+  expect(await wrongPages(young.store, 1, main, before)).toEqual([]);
   await close(young);
   await close(old);
 });
@@ -318,6 +386,7 @@ test('a data directory that was put back from an older day is told, and harms no
   const model = new StorageModel(at(0));
   const main = new ModelWriter(second.store.get(TENANT, timelineId(1)), model);
   model.lastLsn = main.timeline.lastRecordLsn;
+  await main.timeline.fetchAll();
   putSome(main, 200, 30);
   await main.timeline.flush();
   await second.remote.settled();
@@ -345,7 +414,7 @@ test('without remote storage what is here is served, and uploads go on when it i
   await expect(open('empty', 2, storage)).rejects.toMatchObject({ code: 'unavailable' });
   const again = await open('first', 2, storage);
   const [main] = writers as [ModelWriter, ModelWriter];
-  expect(wrongPages(again.store, 1, main, main.model.lastLsn)).toEqual([]);
+  expect(await wrongPages(again.store, 1, main, main.model.lastLsn)).toEqual([]);
   expect(again.remote.status(TENANT, timelineId(1))?.state).toMatch(/uploading|retrying/);
   storage.fault = () => undefined;
   await again.remote.settled();

@@ -1,4 +1,4 @@
-import type { Lsn, TenantId, TimelineId } from '@zenith/base';
+import { assert, type Lsn, type TenantId, type TimelineId } from '@zenith/base';
 import type { RemoteStorage, RetryPolicy } from '@zenith/remote-storage';
 import type { FileSystem } from '../layers/file-system.ts';
 import type { RemoteLayers } from '../timeline/remote-layers.ts';
@@ -8,6 +8,7 @@ import { timelineDirectory } from '../timeline/store-layout.ts';
 import type { TimelineIndex } from '../timeline/timeline-index.ts';
 import type { RemoteWriter } from './attach.ts';
 import { Concurrency } from './concurrency.ts';
+import { fetchLayer } from './fetch-layer.ts';
 import { dataDirectoryIdentity } from './identity.ts';
 import type { RemoteGauges, RemoteMetrics } from './metrics.ts';
 import { restoreTimelines } from './restore.ts';
@@ -15,6 +16,9 @@ import { TimelineUploads, UPLOAD_RETRIES, type UploadContext, type UploadState }
 
 /** Operations on remote storage under way at once. */
 const OPERATIONS_AT_ONCE = 8;
+
+/** Layers that readers wait for, fetched at once: apart from those, so that a queue of uploads keeps no read waiting. */
+const DOWNLOADS_AT_ONCE = 8;
 
 /** What a pageserver's use of remote storage is made of. */
 export interface RemoteSetup {
@@ -42,6 +46,9 @@ export class RemoteTimelines implements RemoteLayers {
   readonly #context: UploadContext;
   readonly #abort: AbortController;
   readonly #uploads = new Map<string, TimelineUploads>();
+  readonly #downloads = new Concurrency(DOWNLOADS_AT_ONCE);
+  /** Under way, by path. */
+  readonly #fetches = new Map<string, Promise<void>>();
 
   private constructor(setup: RemoteSetup, context: UploadContext, abort: AbortController) {
     this.#setup = setup;
@@ -70,7 +77,6 @@ export class RemoteTimelines implements RemoteLayers {
         writer,
         concurrency,
         fileSystem,
-        metrics,
         dataDirectory,
         (tenant, timeline, err) => {
           metrics.failures.inc();
@@ -96,6 +102,33 @@ export class RemoteTimelines implements RemoteLayers {
     const known = this.#uploads.get(name);
     if (known === undefined) this.#uploads.set(name, new TimelineUploads(this.#context, layers, index));
     else known.update(layers, index);
+  }
+
+  fetch(tenant: TenantId, timeline: TimelineId, layers: string, fileName: string): Promise<void> {
+    const path = `${layers}/${fileName}`;
+    const running =
+      this.#fetches.get(path) ??
+      this.#fetch(tenant, timeline, layers, fileName).finally(() => this.#fetches.delete(path));
+    this.#fetches.set(path, running);
+    return running;
+  }
+
+  async #fetch(tenant: TenantId, timeline: TimelineId, layers: string, fileName: string): Promise<void> {
+    const { fileSystem, log, metrics } = this.#setup;
+    const { writer } = this.#context;
+    const path = `${layers}/${fileName}`;
+    if (fileSystem.size(path) !== undefined) return;
+    try {
+      const uploads = this.#uploads.get(nameOf(tenant, timeline));
+      assert(uploads !== undefined, 'a timeline that is read is known to remote storage');
+      const found = await uploads.locate(fileName);
+      const wanted = { tenant, timeline, layersDirectory: layers, ...found };
+      await this.#downloads.run(() => fetchLayer(writer, fileSystem, metrics, wanted));
+      log.info({ tenant, timeline, fileName, bytes: found.indexed.fileBytes }, 'layer fetched');
+    } catch (error) {
+      metrics.failures.inc();
+      throw error;
+    }
   }
 
   remoteConsistentLsn(tenant: TenantId, timeline: TimelineId): Lsn {

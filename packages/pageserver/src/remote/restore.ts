@@ -4,11 +4,9 @@ import { timelineDirectory } from '../timeline/store-layout.ts';
 import { INDEX_FILE, writeIndex } from '../timeline/timeline-index.ts';
 import { layersDirectory } from '../timeline/timeline-state.ts';
 import { attach, putIndex, requireNewest, type RemoteWriter } from './attach.ts';
-import { fetchLayer } from './fetch-layer.ts';
-import type { RemoteMetrics } from './metrics.ts';
 import type { Concurrency } from './concurrency.ts';
 import { INDEXES, parseIndexKey } from './object-keys.ts';
-import type { RemoteIndex, RemoteLayer } from './remote-index.ts';
+import type { RemoteIndex } from './remote-index.ts';
 
 /** Every timeline that has an index in remote storage; one listing however many layers there are. @throws RemoteStorageError */
 async function remoteTimelines(
@@ -29,7 +27,7 @@ async function remoteTimelines(
 }
 
 /**
- * Gives the local disk every timeline that only remote storage has. A restored timeline is this data directory's own in remote storage before it exists here:
+ * Gives the local disk the index of every timeline that only remote storage has; layers come when they are read. A restored timeline is this data directory's own in remote storage before it exists here:
  * whatever dies in between, the next start restores it again.
  * @returns what was restored; those it failed for are the others' business no more than a corrupt timeline is: they are reported and left
  * @throws RemoteStorageError when remote storage cannot be listed
@@ -38,7 +36,6 @@ export async function restoreTimelines(
   writer: RemoteWriter,
   concurrency: Concurrency,
   fileSystem: FileSystem,
-  metrics: RemoteMetrics,
   storeDirectory: string,
   onFailure: (tenant: TenantId, timeline: TimelineId, error: Error) => void,
 ): Promise<readonly RemoteIndex[]> {
@@ -51,7 +48,7 @@ export async function restoreTimelines(
     absent.map(({ tenant, timeline }) =>
       concurrency.run(async () => {
         try {
-          const index = await restore(writer, fileSystem, metrics, storeDirectory, tenant, timeline);
+          const index = await restore(writer, fileSystem, storeDirectory, tenant, timeline);
           if (index !== undefined) restored.push(index);
         } catch (error) {
           onFailure(tenant, timeline, error as Error);
@@ -65,7 +62,6 @@ export async function restoreTimelines(
 async function restore(
   writer: RemoteWriter,
   fileSystem: FileSystem,
-  metrics: RemoteMetrics,
   storeDirectory: string,
   tenant: TenantId,
   timeline: TimelineId,
@@ -79,16 +75,6 @@ async function restore(
   const directory = timelineDirectory(storeDirectory, tenant, timeline);
   fileSystem.removeDirectory(directory);
   fileSystem.makeDirectory(layersDirectory(directory));
-  for (const indexed of own.index.layers) {
-    const remote = own.layers.get(indexed.fileName) as RemoteLayer;
-    await fetchLayer(writer, fileSystem, metrics, {
-      tenant,
-      timeline,
-      layersDirectory: layersDirectory(directory),
-      indexed,
-      remote,
-    });
-  }
   await writeIndex(fileSystem, directory, own.index);
   for (let at = directory; at.length > storeDirectory.length;) {
     at = at.slice(0, at.lastIndexOf('/'));

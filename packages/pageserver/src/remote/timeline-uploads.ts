@@ -58,6 +58,7 @@ export class TimelineUploads {
   #state: UploadState = 'idle';
   #failure: Error | undefined;
   #running: Promise<void> | undefined;
+  #attaching: Promise<void> | undefined;
 
   /** Begins to work. @param attached what restoring the timeline has found and put */
   constructor(context: UploadContext, layersDirectory: string, index: TimelineIndex, attached?: RemoteIndex) {
@@ -88,9 +89,19 @@ export class TimelineUploads {
     return this.#wanted.layers.filter(({ fileName }) => !this.#uploaded.has(fileName));
   }
 
-  /** Where a layer of the local index is in remote storage, as far as it is known. */
-  layer(fileName: string): RemoteLayer | undefined {
-    return this.#uploaded.get(fileName);
+  /**
+   * Where a layer is that the local index names and the local disk does not have.
+   * @throws CorruptionError when it is not in remote storage either; what attaching throws
+   */
+  async locate(fileName: string): Promise<{ readonly indexed: IndexedLayer; readonly remote: RemoteLayer }> {
+    if (!this.#attached) await this.#attachOnce();
+    const remote = this.#uploaded.get(fileName);
+    const indexed = this.#wanted.layers.find((layer) => layer.fileName === fileName);
+    if (remote === undefined || indexed === undefined)
+      throw new CorruptionError('the layer file does not exist, neither here nor in remote storage', {
+        source: `${this.#layersDirectory}/${fileName}`,
+      });
+    return { indexed, remote };
   }
 
   /** There is a newer local index. */
@@ -155,7 +166,7 @@ export class TimelineUploads {
   }
 
   async #attempt(): Promise<void> {
-    if (!this.#attached) await this.#attach();
+    if (!this.#attached) await this.#attachOnce();
     const wanted = this.#wanted;
     if (this.#remote?.index !== wanted) {
       await this.#putLayers(wanted);
@@ -163,6 +174,13 @@ export class TimelineUploads {
       await this.#putIndex(wanted);
     }
     await this.#removeGarbage();
+  }
+
+  #attachOnce(): Promise<void> {
+    this.#attaching ??= this.#attach().finally(() => {
+      this.#attaching = undefined;
+    });
+    return this.#attaching;
   }
 
   async #attach(): Promise<void> {

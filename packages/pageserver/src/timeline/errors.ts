@@ -12,6 +12,7 @@ import { ZenithError } from '@zenith/base';
  * - `no-such-block`: the page does not exist at that LSN.
  * - `too-many-waiters`: more readers wait for WAL than the option allows.
  * - `page-history-too-long`: a page cannot be rebuilt within the bound on what one rebuild may read.
+ * - `layer-absent`: a layer that the read needs is only in remote storage yet.
  * - `closing`: the store is being closed.
  */
 export type StorageErrorCode =
@@ -24,6 +25,7 @@ export type StorageErrorCode =
   | 'no-such-block'
   | 'too-many-waiters'
   | 'page-history-too-long'
+  | 'layer-absent'
   | 'closing';
 
 /** An expected failure of the storage engine. */

@@ -4,6 +4,8 @@ import { isBase, type ValueKind } from '../key-space/value.ts';
 import type { InMemoryLayer } from '../layers/in-memory-layer.ts';
 import { NO_ENTRY } from '../layers/key-heads.ts';
 import type { Tier } from '../layers/layer-map.ts';
+import { afterStoredKey } from '../key-space/stored-key.ts';
+import { AbsentLayerError } from './absent-layer.ts';
 import type { ReadPlan } from './read-plan.ts';
 import type { TimelineView } from './view.ts';
 
@@ -14,7 +16,7 @@ export const NO_FLOOR = -1 as Lsn;
  * Adds to `plan` the pieces that rebuild (object, block) at `lsn`, newest first, down to the first base, or down to `floor`, the LSN of a rebuilt page the caller has.
  * Looks at memory and indexes only. A chunk added may hold values at or below `floor` or above its limit.
  * @returns true when the base or the floor was reached, false when history ended before
- * @throws CorruptionError from an index block
+ * @throws CorruptionError from an index block; AbsentLayerError when a layer that is not on this disk may hold a piece
  */
 export function locate(
   view: TimelineView,
@@ -33,6 +35,7 @@ export function locate(
     for (const tier of at.layerMap.tiers) {
       if (tier.lsnStart > limit) continue;
       if (tier.lsnEnd <= floor) return true;
+      if (tier.absent.length > 0) requireResident(at, tier, object, block);
       if (locateInTier(tier, object, block, limit, floor, plan)) return true;
     }
     const ancestor = at.ancestorView;
@@ -40,6 +43,12 @@ export function locate(
     if (ancestor.lsn < limit) limit = ancestor.lsn;
     at = ancestor.view;
   }
+}
+
+function requireResident(view: TimelineView, tier: Tier, object: ObjectId, block: number): void {
+  const start = view.objects.storedKey(object, block);
+  const layer = tier.absentIn({ start, end: afterStoredKey(start) });
+  if (layer !== undefined) throw new AbsentLayerError(view, layer);
 }
 
 function locateInMemory(

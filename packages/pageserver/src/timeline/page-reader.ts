@@ -1,7 +1,10 @@
 import { assert, CorruptionError, formatLsn, type Lsn } from '@zenith/base';
 import { allocatePage, BLCKSZ, type Page } from '@zenith/pg-format';
+import { ObjectKind } from '../key-space/object.ts';
 import { NO_OBJECT, type ObjectId } from '../key-space/object-table.ts';
+import type { KeyRange } from '../key-space/stored-key.ts';
 import { ValueKind } from '../key-space/value.ts';
+import { keysOfObject, requireKeys } from './absent-layer.ts';
 import { StorageError } from './errors.ts';
 import { locate, NO_FLOOR } from './locate.ts';
 import { PageCache } from './page-cache.ts';
@@ -138,6 +141,7 @@ export class PageReader {
     const known = this.#sizes.get(view.number, object, lsn);
     if (known !== UNKNOWN_SIZE) return known;
     const sizeObject = view.objects.sizeObject(object);
+    if (sizeObject === NO_OBJECT) requireKeys(view, keysOfSize(view, object));
     if (sizeObject === NO_OBJECT || !this.#locateSmall(view, sizeObject, lsn)) return NO_SIZE;
     const plan = this.#sizePlan;
     const length = plan.lengths[0] as number;
@@ -257,4 +261,10 @@ export class PageReader {
     if (this.#reconstructor.applied >= CACHE_FROM_VALUES)
       this.pageCache.keep(view.number, object, block, this.#reconstructor.newest, page);
   }
+}
+
+/** Where the size of an object is that the object table does not know one of. */
+function keysOfSize({ objects }: TimelineView, object: ObjectId): KeyRange {
+  const kind = objects.kind(object) === ObjectKind.relation ? ObjectKind.relationSize : ObjectKind.slruSize;
+  return keysOfObject(kind, objects.spc(object), objects.db(object), objects.rel(object), objects.fork(object));
 }

@@ -8,6 +8,11 @@ export interface RemoteLayers {
    * layers. A layer that a later index does not name may be gone from the local disk.
    */
   indexWritten(layersDirectory: string, index: TimelineIndex): void;
+  /**
+   * Brings a layer file that an index names to its place on the local disk; several calls for one share the work.
+   * @throws CorruptionError; RemoteStorageError; what the file system throws
+   */
+  fetch(tenant: TenantId, timeline: TimelineId, layersDirectory: string, fileName: string): Promise<void>;
   /** Everything up to here survives the loss of the local disk; 0 while nothing is known to. */
   remoteConsistentLsn(tenant: TenantId, timeline: TimelineId): Lsn;
 }

@@ -1,5 +1,6 @@
 import { assert, type Lsn } from '@zenith/base';
 import { ObjectKind } from '../key-space/object.ts';
+import { keysOfKind, requireKeys } from './absent-layer.ts';
 import type { TimelineState } from './timeline-state.ts';
 
 /** Names an object in its kind. */
@@ -21,7 +22,7 @@ export type ScanVisit = (key: ScannedKey, value: Uint8Array) => void;
 
 /**
  * Visits, in key order, the small objects of a kind whose content at `lsn` is not empty. The tenant's object table names every object that any layer has, so that a scan is
- * one look-up for each: about a microsecond. @throws CorruptionError
+ * one look-up for each: about a microsecond. @throws CorruptionError; AbsentLayerError
  */
 export function scanObjects(
   state: TimelineState,
@@ -32,6 +33,7 @@ export function scanObjects(
 ): void {
   assert(kind !== ObjectKind.relation && kind !== ObjectKind.slru, 'a scan is of small objects');
   const { objects, shared } = state;
+  requireKeys(state, keysOfKind(kind));
   const { spc, db } = prefix ?? {};
   for (const object of objects.sorted(kind).slice()) {
     if ((spc !== undefined && objects.spc(object) !== spc) || (db !== undefined && objects.db(object) !== db)) continue;

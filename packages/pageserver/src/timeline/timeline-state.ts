@@ -108,6 +108,31 @@ export class TimelineState implements TimelineView {
     return result;
   }
 
+  /**
+   * Opens a layer that has come to this disk, in its place in the map; one that is open already is left alone. The file of one that compaction has replaced meanwhile is removed. The index stays as it is.
+   * @throws CorruptionError
+   */
+  becameResident(layer: LayerFile): Promise<void> {
+    const result = this.#publishing.then(() => {
+      const { identity, path } = layer;
+      const placed = this.layerMap.placed.find((one) => one.layer.path === path);
+      if (placed === undefined) {
+        const { fileSystem } = this.shared.access;
+        if (fileSystem.size(path) !== undefined) fileSystem.unlink(path);
+      }
+      if (placed?.layer !== layer) return;
+      const opened = this.#open({
+        fileName: path.slice(this.layersDirectory.length + 1),
+        kind: identity.kind,
+        level: placed.level,
+        fileBytes: identity.fileBytes,
+      });
+      this.layerMap = this.layerMap.with([opened], new Set([layer]));
+    });
+    this.#publishing = result.catch(() => undefined);
+    return result;
+  }
+
   async #publish(change: LayerChange): Promise<void> {
     const { fileSystem } = this.shared.access;
     if (change.added.length > 0) await fileSystem.syncDirectory(this.layersDirectory);

@@ -92,6 +92,7 @@ export class TimelineStore {
         handles: new FileHandles(fileSystem, options.openFilesMax),
         indexBlocks: new BlockCache(options.indexCacheBytes),
         nextLayerNumber: () => ++layers,
+        canFetch: given.remote !== undefined,
       },
       slabs: new SlabPool(Math.ceil(Math.min(IDLE_SLAB_BYTES, options.checkpointDistanceBytes) / SLAB_BYTES)),
       reader: new PageReader(redo, options.pageCacheBytes),

@@ -9,7 +9,9 @@ import { lsnAtTime } from '../commit-times/lsn-at-time.ts';
 import { ObjectKind } from '../key-space/object.ts';
 import { NO_OBJECT, type ObjectId } from '../key-space/object-table.ts';
 import { ValueKind } from '../key-space/value.ts';
+import { type AbsentLayerError, ALL_KEYS, keysOfObject, requireKeys } from './absent-layer.ts';
 import { StorageError } from './errors.ts';
+import { fetchAbsent, fetching } from './fetch-layers.ts';
 import { flushOldest } from './flush.ts';
 import { LsnWaiters, type WaitOptions } from './lsn-waiters.ts';
 import { requireLsn } from './require-lsn.ts';
@@ -89,9 +91,11 @@ export class Timeline {
     return this.#state.objects.intern(kind, spc, db, rel, fork);
   }
 
-  /** The id of an object, or NO_OBJECT when nobody has ever put anything for it: all reads accept that and say that it does not exist. */
+  /** The id of an object, or NO_OBJECT when nobody has ever put anything for it: all reads accept that and say that it does not exist. @throws AbsentLayerError */
   find(kind: ObjectKind, spc: number, db: number, rel: number, fork: number): ObjectId {
-    return this.#state.objects.find(kind, spc, db, rel, fork);
+    const found = this.#state.objects.find(kind, spc, db, rel, fork);
+    if (found === NO_OBJECT) requireKeys(this.#state, keysOfObject(kind, spc, db, rel, fork));
+    return found;
   }
 
   /**
@@ -201,6 +205,28 @@ export class Timeline {
     return { timeline: state.timeline, lsn, time: committed };
   }
 
+  /** Fetches the layer that a read found absent. @throws CorruptionError; RemoteStorageError; what the file system throws; StorageError `closing` */
+  fetchLayer(error: AbsentLayerError): Promise<void> {
+    return fetchAbsent(this.#state, error, this.#closing.signal);
+  }
+
+  /** Runs `read`, again from its beginning each time it found a layer absent and that was fetched. @throws as `read` and {@link fetchLayer} */
+  fetching<T>(read: () => T | Promise<T>): Promise<T> {
+    return fetching(this.#state, this.#closing.signal, read);
+  }
+
+  /**
+   * Fetches every layer that is absent, here and in the ancestors: ingest, flush and compaction look anywhere, in the middle of what they do.
+   * @param signal ends it between two layers
+   * @throws as {@link fetchLayer}; the signal's reason
+   */
+  async fetchAll(signal?: AbortSignal): Promise<void> {
+    await this.fetching(() => {
+      signal?.throwIfAborted();
+      requireKeys(this.#state, ALL_KEYS);
+    });
+  }
+
   /**
    * Resolves when a read at `lsn` may be made: the WAL up to it is ingested, here and as far as the read reaches into ancestors.
    * @throws StorageError `lsn-not-available` when the time is over or `lsn` is below the kept history, `too-many-waiters`, `closing`; the signal's reason
@@ -242,7 +268,7 @@ export class Timeline {
    */
   async compact(threshold = 1): Promise<CompactionResult> {
     while (this.#compacting !== undefined) await this.#compacting.catch(() => undefined);
-    this.#compacting = compact(this.#state, threshold, this.#closing.signal);
+    this.#compacting = this.fetchAll().then(() => compact(this.#state, threshold, this.#closing.signal));
     try {
       const result = await this.#compacting;
       this.#compactionError = undefined;
