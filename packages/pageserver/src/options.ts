@@ -15,6 +15,8 @@ const storage = v.strictObject({
   memoryBytes: v.optional(v.pipe(bytes, v.minValue(64 * MIB)), DEFAULT_STORAGE_OPTIONS.memoryBytes),
   pageCacheBytes: v.optional(bytes, DEFAULT_STORAGE_OPTIONS.pageCacheBytes),
   indexCacheBytes: v.optional(bytes, DEFAULT_STORAGE_OPTIONS.indexCacheBytes),
+  /** Layer files may have so much of the disk; without it they stay. */
+  diskBytes: v.optional(bytes, Number.MAX_SAFE_INTEGER),
   checkpointDistanceBytes: v.optional(bytes, DEFAULT_STORAGE_OPTIONS.checkpointDistanceBytes),
   layerBytesTarget: v.optional(bytes, DEFAULT_STORAGE_OPTIONS.layerBytesTarget),
 });

@@ -72,6 +72,37 @@ export async function fetchBytes(
   });
 }
 
+/**
+ * Reads bytes `[start, end)` of an object; they are the caller's. Their checksum is for the caller to check.
+ * @param length what the whole object must have. Unit: bytes
+ * @throws CorruptionError naming the object when it has another length; RemoteStorageError `not-found`, `unavailable`, `refused`
+ */
+export async function fetchRange(
+  storage: RemoteStorage,
+  key: string,
+  length: number,
+  range: { readonly start: number; readonly end: number },
+  options: OperationOptions = {},
+): Promise<Uint8Array> {
+  return withRetries(OPERATION_RETRIES, options.signal, async () => {
+    const { body, length: found } = await storage.get(key, { ...options, range });
+    const bytes = new Uint8Array(range.end - range.start);
+    let at = 0;
+    try {
+      if (found !== length) throw corrupt(storage, key, `has ${found} bytes, not ${length}`);
+      for await (const chunk of body as AsyncIterable<Uint8Array>) {
+        if (at + chunk.length > bytes.length) throw corrupt(storage, key, 'gave more than was asked for');
+        bytes.set(chunk, at);
+        at += chunk.length;
+      }
+    } finally {
+      body.destroy();
+    }
+    if (at !== bytes.length) throw corrupt(storage, key, `ended ${bytes.length - at} bytes early`);
+    return bytes;
+  });
+}
+
 function corrupt(storage: RemoteStorage, key: string, what: string): CorruptionError {
   return new CorruptionError(`the object ${what}`, { source: `${storage.name}: ${key}` });
 }

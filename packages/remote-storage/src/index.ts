@@ -1,5 +1,5 @@
 export { RemoteStorageError, type RemoteStorageErrorCode } from './errors.ts';
-export { fetchBytes, fetchObject, type ExpectedObject, type ObjectSink } from './fetch-object.ts';
+export { fetchBytes, fetchObject, fetchRange, type ExpectedObject, type ObjectSink } from './fetch-object.ts';
 export { LocalFolderStorage } from './local-folder.ts';
 export { parseRemoteLocation, type RemoteLocation } from './location.ts';
 export { bytesSource, checkedBytes, checksumFile, fileSource, type ObjectSource } from './object-source.ts';

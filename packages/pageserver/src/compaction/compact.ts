@@ -1,8 +1,10 @@
 import type { Lsn } from '@zenith/base';
+import { AbsentLayerError } from '../layers/absent-layer-error.ts';
 import type { LayerFile } from '../layers/layer-file.ts';
 import { LayerKind } from '../layers/layer-format.ts';
 import type { Tier } from '../layers/layer-map.ts';
 import { LayerSetWriter } from '../layers/layer-set-writer.ts';
+import { ALL_KEYS, requireOpen, requireSmallObjects } from '../timeline/require-layers.ts';
 import { runInSlices } from '../timeline/slices.ts';
 import type { TimelineState } from '../timeline/timeline-state.ts';
 import { chainImages } from './chain-images.ts';
@@ -25,15 +27,19 @@ export interface CompactionResult {
 /**
  * Merges the L0 layers of a timeline when there are at least `threshold` of them, then writes image layers where the policy wants them. One compaction of a timeline runs at a
  * time; it is the only one to remove layer files. Reads see the old layers or the new ones, never a mixture. Nothing of history is dropped.
- * @throws CorruptionError naming a corrupt layer, which then stays as it is; whatever the file system throws; the signal's reason
+ * @throws AbsentLayerError when layers have to be fetched before it is begun anew; what it has published stays; CorruptionError naming a corrupt layer, which then stays as it is; whatever the file system throws; the signal's reason
  */
 export async function compact(state: TimelineState, threshold: number, signal: AbortSignal): Promise<CompactionResult> {
   let mergedLayers = 0;
   let deltaLayers = 0;
+  requireOpen(state, ALL_KEYS);
+  requireSmallObjects(state);
   for (;;) {
     // Oldest first. They are the newest delta tiers there are, and follow each other.
     const inputs = state.layerMap.levelZero.toReversed().slice(0, state.shared.options.compactionLayersMax);
     if (inputs.length === 0 || inputs.length < threshold) break;
+    const absent = inputs.flatMap(({ layers }) => layers.filter(({ isResident }) => !isResident));
+    if (absent.length > 0) throw new AbsentLayerError(absent);
     deltaLayers += await mergeLevelZero(state, inputs, signal);
     mergedLayers += inputs.length;
   }

@@ -1,10 +1,11 @@
-import { AssertionError, type Lsn } from '@zenith/base';
+import { AssertionError, CorruptionError, type Lsn } from '@zenith/base';
 import { BLCKSZ } from '@zenith/pg-format';
 import { ObjectKind } from '../key-space/object.ts';
 import { ValueKind } from '../key-space/value.ts';
 import { LayerKind } from '../layers/layer-format.ts';
 import type { Tier } from '../layers/layer-map.ts';
 import { LayerSetWriter } from '../layers/layer-set-writer.ts';
+import { LayerFetches } from '../timeline/fetch-layers.ts';
 import { ancestorsAreIngested } from '../timeline/require-lsn.ts';
 import { runInSlices, type SlicedWork } from '../timeline/slices.ts';
 import type { TimelineState } from '../timeline/timeline-state.ts';
@@ -78,13 +79,16 @@ export async function createImageLayers(state: TimelineState, lsn: Lsn, signal: 
       () => state.nextGeneration(),
       shared.options.layerBytesTarget,
     );
+    const fetches = new LayerFetches(state, signal);
     let added;
     try {
-      await runInSlices(writePartition(state, partition, lsn, files, result), slices);
+      await runInSlices(writePartition(state, partition, lsn, files, fetches, result), slices);
       added = await files.finish();
     } catch (error) {
       files.abandon();
       throw error;
+    } finally {
+      fetches.release();
     }
     if (added.length === 0) continue;
     await state.publish({ added, level: 1, removed: new Set() });
@@ -98,6 +102,7 @@ function* writePartition(
   partition: Partition,
   lsn: Lsn,
   files: LayerSetWriter,
+  fetches: LayerFetches,
   result: ImageResult,
 ): SlicedWork<void> {
   const pages = new Uint8Array(PAGES_PER_STEP * BLCKSZ);
@@ -112,9 +117,10 @@ function* writePartition(
     }
     for (let block = extent.firstBlock; block < extent.endBlock; block += PAGES_PER_STEP) {
       const count = Math.min(PAGES_PER_STEP, extent.endBlock - block);
-      const read = readable(state, extent, block, count, lsn, pages);
+      const read = yield* readable(state, extent, block, count, lsn, pages, fetches);
       for (let i = 0; i < count; i++) {
-        if (!read && !readable(state, extent, block + i, 1, lsn, pages.subarray(i * BLCKSZ, (i + 1) * BLCKSZ))) {
+        const into = pages.subarray(i * BLCKSZ, (i + 1) * BLCKSZ);
+        if (!read && !(yield* readable(state, extent, block + i, 1, lsn, into, fetches))) {
           result.unreadable++;
           continue;
         }
@@ -128,20 +134,31 @@ function* writePartition(
   }
 }
 
-function readable(
+/** Reads pages, after layers that are not on this disk were fetched; false when one of the pages cannot be rebuilt. */
+function* readable(
   state: TimelineState,
   extent: Extent,
   block: number,
   count: number,
   lsn: Lsn,
   into: Uint8Array,
-): boolean {
-  try {
-    state.shared.reader.readPages(state, extent.object, block, count, lsn, into, 0);
-    return true;
-  } catch (error) {
-    if (error instanceof AssertionError) throw error;
-    return false;
+  fetches: LayerFetches,
+): SlicedWork<boolean> {
+  for (;;) {
+    try {
+      state.shared.reader.readPages(state, extent.object, block, count, lsn, into, 0);
+      return true;
+    } catch (error) {
+      if (error instanceof AssertionError) throw error;
+      const remedy = fetches.remedy(error);
+      if (remedy === undefined) return false;
+      let isLost = false;
+      yield remedy.catch((reason: unknown) => {
+        if (!(reason instanceof CorruptionError)) throw reason;
+        isLost = true;
+      });
+      if (isLost) return false;
+    }
   }
 }
 

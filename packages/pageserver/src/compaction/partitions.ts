@@ -107,6 +107,11 @@ export function bytesOfTier(tier: Tier, partition: Partition): number {
 
 function entriesBetween(segment: Segment, extent: Extent): number {
   if (segment.firstBlock >= extent.firstBlock && segment.lastBlock < extent.endBlock) return segment.entryCount;
+  // Without its file: as if they were spread evenly.
+  if (!segment.layer.isResident) {
+    const blocks = Math.min(segment.lastBlock + 1, extent.endBlock) - Math.max(segment.firstBlock, extent.firstBlock);
+    return Math.round((segment.entryCount * blocks) / (segment.lastBlock + 1 - segment.firstBlock));
+  }
   const last = segment.layer.search(segment, extent.endBlock - 1, LSN_MAX);
   const before = extent.firstBlock === 0 ? -1 : segment.layer.search(segment, extent.firstBlock - 1, LSN_MAX);
   return Math.max(0, last - Math.max(before, segment.firstEntry - 1));

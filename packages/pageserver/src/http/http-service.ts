@@ -148,6 +148,10 @@ export class HttpService {
     server.get<TimelineParams>('/v1/tenant/:tenant/timeline/:timeline', (request) =>
       this.#describe(this.#timeline(request.params)),
     );
+    server.get<TimelineParams>('/v1/tenant/:tenant/timeline/:timeline/layers', (request) => {
+      const timeline = this.#timeline(request.params);
+      return { ...this.#describe(timeline), ...timeline.layers };
+    });
     server.post<TimelineParams>('/v1/tenant/:tenant/timeline/:timeline/wal-source', async (request) => {
       const timeline = this.#timeline(request.params);
       await sources.look();

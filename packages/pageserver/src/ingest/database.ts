@@ -102,7 +102,12 @@ async function copyDatabase(context: IngestContext, from: Directory, to: Directo
     const source = target.intern(ObjectKind.relation, from.spc, from.db, rel, fork);
     const copy = sizes.open(ObjectKind.relation, to.spc, to.db, rel, fork);
     for (let block = 0; block < blocks; block++) {
-      target.readPage(source, block, before, page);
+      try {
+        target.readPage(source, block, before, page);
+      } catch {
+        // A layer may not be on this disk; whatever else it was happens again.
+        await target.fetching(() => target.readPage(source, block, before, page));
+      }
       target.put(copy, block, lsn, ValueKind.image, page.bytes, 0, BLCKSZ);
       const pause = pacer.pause();
       if (pause !== undefined) await pause;

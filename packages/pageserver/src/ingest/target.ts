@@ -32,8 +32,10 @@ export interface IngestTarget {
   readSmall(object: ObjectId, lsn: Lsn): Uint8Array | undefined;
   /** Visits every small object of a kind that exists at `lsn`, at most lastRecordLsn; the content is borrowed. */
   scan(kind: ObjectKind, lsn: Lsn, visit: ScanVisit, prefix?: ScanPrefix): void;
-  /** Rebuilds a page as of `lsn`, at most lastRecordLsn. */
+  /** Rebuilds a page as of `lsn`, at most lastRecordLsn. It may have to be fetched, see {@link fetching}. */
   readPage(object: ObjectId, block: number, lsn: Lsn, page: Page): void;
+  /** Runs a read of pages, again when what it needs had to be fetched. */
+  fetching<T>(read: () => T): Promise<T>;
 }
 
 /** What is known of the WAL that is to be followed. */

@@ -30,8 +30,8 @@ export interface FollowedTimeline extends IngestTarget {
   backpressure(): Promise<void> | undefined;
   /** Resolves when everything up to `lsn` can be read, in ancestors too. */
   waitForLsn(lsn: Lsn, options: { readonly timeoutMs: number; readonly signal?: AbortSignal }): Promise<void>;
-  /** Resolves when everything that ingest may look at is on this disk. */
-  fetchAll(signal: AbortSignal): Promise<void>;
+  /** Resolves when everything that ingest looks at in the middle of a record is on this disk, and stays there. */
+  fetchForIngest(signal: AbortSignal): Promise<void>;
 }
 
 /** What followers share. */
@@ -191,7 +191,7 @@ export class TimelineFollower {
     try {
       // The head of a branch that has no WAL of its own yet lies in its ancestor.
       await timeline.waitForLsn(timeline.lastRecordLsn, { timeoutMs: IDLE_MAX_MS, signal: abort.signal });
-      await timeline.fetchAll(abort.signal);
+      await timeline.fetchForIngest(abort.signal);
       const pacer = new Pacer(now, () => timeline.backpressure());
       this.#ingest ??= new WalIngest(timeline, pacer);
       const applier = new WalApplier(timeline, this.#ingest, pacer, this.#ingest.walOptions);

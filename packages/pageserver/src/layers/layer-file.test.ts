@@ -26,6 +26,7 @@ const access: LayerAccess = {
   handles: new FileHandles(localFileSystem, 2),
   indexBlocks: new BlockCache(0),
   nextLayerNumber: () => ++numbers,
+  uses: { count: 0 },
   canFetch: false,
 };
 

@@ -1,13 +1,13 @@
 import { CorruptionError, crc32c, type Lsn, readLsn } from '@zenith/base';
-import type { ObjectKind } from '../key-space/object.ts';
 import { NO_OBJECT, type ObjectId, type ObjectTable } from '../key-space/object-table.ts';
+import { AbsentLayerError } from './absent-layer-error.ts';
 import type { BlockCache, CachedBlock } from './block-cache.ts';
+import { DamagedLayerError } from './damaged-layer-error.ts';
 import type { FileHandles } from './file-handles.ts';
 import type { FileSystem } from './file-system.ts';
 import {
   BLOCK_CRC_OFFSET,
   ENTRIES_PER_BLOCK,
-  FOOTER_MAGIC,
   INDEX_BLOCK_BYTES,
   INDEX_BLOCK_NUMBER_OFFSET,
   INDEX_ENTRY_BYTES,
@@ -18,13 +18,9 @@ import {
   LAYER_VERSION,
   type LayerKind,
   readIndexEntry,
-  SUMMARY_FENCE_BYTES,
-  SUMMARY_OBJECT_BYTES,
 } from './layer-format.ts';
 import type { LayerName } from './layer-name.ts';
-
-/** Most index blocks of a layer: its block numbers share a number with the layer's in the block cache. */
-const INDEX_BLOCKS_MAX = 1 << 20;
+import { INDEX_BLOCKS_MAX, type LayerSummary, type LayerTail, readSummary, tailBytesNeeded } from './layer-summary.ts';
 
 /** What reading layers needs and shares: one per store. */
 export interface LayerAccess {
@@ -33,6 +29,8 @@ export interface LayerAccess {
   readonly indexBlocks: BlockCache;
   /** A number no other layer of this process has or had. */
   nextLayerNumber(): number;
+  /** Counts the reads of layer files; each layer keeps the number of its last one. */
+  readonly uses: { count: number };
   /** True: a layer file that is not here can be fetched. */
   readonly canFetch: boolean;
 }
@@ -56,30 +54,42 @@ export interface LayerIdentity {
 }
 
 /**
- * An immutable layer file, open for reads. In memory it keeps the objects it holds and one fence per index block (48 bytes per 255 entries); index blocks come
- * through the shared cache, data through `pread`. Every byte used was checked against its CRC. Whatever is wrong with it is a CorruptionError that names file and offset.
+ * An immutable layer file. In memory it keeps the objects it holds and one fence per index block (48 bytes per 255 entries); index blocks come through the shared cache, data through `pread`. Every byte used
+ * was checked against its CRC. Whatever is wrong with it is a CorruptionError that names file and offset.
+ *
+ * Where layers can be fetched, its file may be absent from this disk. It may even be closed: absent since the store was opened, so that nobody knows yet what is in it. It is opened by its file, or by the last bytes of it alone.
  */
 export class LayerFile {
   readonly path: string;
   readonly identity: LayerIdentity;
   /** This process's number of the layer. */
   readonly number: number;
-  /** False: the file is not on this disk, and has to be fetched before anything in it can be found. */
-  readonly isResident: boolean;
-  /** Objects in key order; none while it is not resident. */
-  readonly segments: readonly Segment[];
+  /** Objects in key order; none while it is closed. */
+  segments: readonly Segment[] = [];
   /** Entries in the index. */
-  readonly entryCount: number;
+  entryCount = 0;
   /** Values in all chunks. */
-  readonly valueCount: number;
+  valueCount = 0;
   /** Where the index begins; the data end there. Unit: bytes. */
-  readonly indexOffset: number;
+  indexOffset = 0;
+  /** Number of the last read of its file among those of all layers. */
+  lastUse = 0;
+  /** While positive the file is not to be removed from this disk: somebody who had it fetched has not read it yet. */
+  holds = 0;
+  /** What was wrong with the file on this disk; it is used no more, and may be fetched. */
+  damage: CorruptionError | undefined;
+  /** It was fetched because of damage: what is wrong with it now is not mended by another copy. */
+  isMended = false;
+  /** Settles when the fetch that is under way has ended. */
+  arrival: Promise<void> | undefined;
   readonly #access: LayerAccess;
-  readonly #fenceBlocks: Uint32Array;
-  readonly #fenceLsns: Float64Array;
+  #isOpen = false;
+  #isResident = false;
+  #fenceBlocks: Uint32Array = new Uint32Array(0);
+  #fenceLsns: Float64Array = new Float64Array(0);
 
   /**
-   * Opens a layer: reads its header, footer and summary, and interns its objects. One that is not here but can be fetched stays closed.
+   * Opens a layer: reads its header, footer and summary, and interns its objects. One that is not here, or is damaged, but can be fetched stays closed.
    * @throws CorruptionError naming the file and offset when it is not the layer that `identity` says
    */
   constructor(access: LayerAccess, path: string, identity: LayerIdentity, objects: ObjectTable) {
@@ -88,59 +98,46 @@ export class LayerFile {
     this.identity = identity;
     this.number = access.nextLayerNumber();
     const size = access.fileSystem.size(path);
-    this.isResident = size !== undefined || !access.canFetch;
-    if (!this.isResident) {
-      this.segments = [];
-      this.entryCount = 0;
-      this.valueCount = 0;
-      this.indexOffset = 0;
-      this.#fenceBlocks = new Uint32Array(0);
-      this.#fenceLsns = new Float64Array(0);
-      return;
-    }
+    if (size === undefined && access.canFetch) return;
     if (size === undefined) throw new CorruptionError('the layer file does not exist', { source: path });
-    if (size !== identity.fileBytes)
-      throw new CorruptionError(`the layer file should have ${identity.fileBytes} bytes but has ${size}`, {
-        source: path,
-        offset: Math.min(size, identity.fileBytes),
-      });
-    if (size < LAYER_HEADER_BYTES + LAYER_FOOTER_BYTES)
-      throw new CorruptionError('the layer file is too short for a header and a footer', {
-        source: path,
-        offset: size,
-      });
-    this.#checkHeader();
-    const footerOffset = size - LAYER_FOOTER_BYTES;
-    const footer = this.#readSection(footerOffset, LAYER_FOOTER_BYTES);
-    if (footer.getUint32(0, true) !== FOOTER_MAGIC) throw this.#corrupt('there is no footer', footerOffset);
-    if (crc32c(bytesOf(footer), 0, LAYER_FOOTER_BYTES - 4) !== footer.getUint32(LAYER_FOOTER_BYTES - 4, true))
-      throw this.#corrupt('the checksum of the footer is wrong', footerOffset);
-    const objectCount = footer.getUint32(4, true);
-    const indexBlockCount = footer.getUint32(12, true);
-    const summaryOffset = readLsn(footer, 32);
-    const summaryBytes = objectCount * SUMMARY_OBJECT_BYTES + indexBlockCount * SUMMARY_FENCE_BYTES;
-    this.entryCount = footer.getUint32(8, true);
-    this.valueCount = readLsn(footer, 16);
-    this.indexOffset = readLsn(footer, 24);
-    if (
-      indexBlockCount !== Math.ceil(this.entryCount / ENTRIES_PER_BLOCK) ||
-      indexBlockCount >= INDEX_BLOCKS_MAX ||
-      summaryOffset !== this.indexOffset + indexBlockCount * INDEX_BLOCK_BYTES ||
-      summaryOffset + summaryBytes !== footerOffset
-    ) {
-      throw this.#corrupt('the counts in the footer do not add up', footerOffset);
+    try {
+      this.#openFile(size, objects);
+    } catch (error) {
+      if (!access.canFetch || !(error instanceof CorruptionError)) throw error;
+      access.handles.forget(path);
+      this.damage = error;
     }
-    const summary = this.#readSection(summaryOffset, summaryBytes);
-    if (crc32c(bytesOf(summary)) !== footer.getUint32(40, true))
-      throw this.#corrupt('the checksum of the summary is wrong', summaryOffset);
-    this.#fenceBlocks = new Uint32Array(indexBlockCount);
-    this.#fenceLsns = new Float64Array(indexBlockCount);
-    const fences = objectCount * SUMMARY_OBJECT_BYTES;
-    for (let i = 0; i < indexBlockCount; i++) {
-      this.#fenceBlocks[i] = summary.getUint32(fences + i * SUMMARY_FENCE_BYTES, true);
-      this.#fenceLsns[i] = readLsn(summary, fences + i * SUMMARY_FENCE_BYTES + 8);
-    }
-    this.segments = this.#readSegments(summary, objectCount, objects, summaryOffset);
+  }
+
+  /** False: nobody knows what is in it. */
+  get isOpen(): boolean {
+    return this.#isOpen;
+  }
+
+  /** False: the file is not on this disk, or not to be used. */
+  get isResident(): boolean {
+    return this.#isResident;
+  }
+
+  /** Opens the layer without its file. @param tail its last bytes, as many as it takes @throws CorruptionError */
+  openByTail(tail: LayerTail, objects: ObjectTable): void {
+    if (!this.#isOpen) this.#open(readSummary(tail, this.identity.fileBytes), tail.source, objects);
+  }
+
+  /** The file has come to its place: opens it where it is closed. @throws CorruptionError */
+  fileArrived(objects: ObjectTable): void {
+    this.#access.handles.forget(this.path);
+    if (!this.#isOpen) this.#openFile(this.#access.fileSystem.size(this.path) ?? 0, objects);
+    this.#isResident = true;
+    this.isMended = this.damage !== undefined;
+    this.damage = undefined;
+    this.lastUse = ++this.#access.uses.count;
+  }
+
+  /** The file is about to go from this disk; the layer stays open. */
+  fileGoes(): void {
+    this.#access.handles.forget(this.path);
+    this.#isResident = false;
   }
 
   /** What the file's name says. */
@@ -199,16 +196,14 @@ export class LayerFile {
     }
   }
 
-  /** Reads `length` bytes at `offset` of the file into `into` at `intoOffset`, unchecked. @throws CorruptionError when the file is shorter */
+  /**
+   * Reads `length` bytes at `offset` of the file into `into` at `intoOffset`, unchecked.
+   * @throws AbsentLayerError; CorruptionError when the file is shorter or cannot be read
+   */
   read(into: Uint8Array, intoOffset: number, length: number, offset: number): void {
-    const count = this.#access.fileSystem.read(
-      this.#access.handles.descriptor(this.path),
-      into,
-      intoOffset,
-      length,
-      offset,
-    );
-    if (count !== length) throw this.#corrupt('the layer file ends early', offset + count);
+    if (!this.#isResident) throw new AbsentLayerError([this]);
+    this.lastUse = ++this.#access.uses.count;
+    this.#read(into, intoOffset, length, offset);
   }
 
   /** Checks the bytes of a chunk at `at` of `bytes`. @throws CorruptionError */
@@ -241,65 +236,91 @@ export class LayerFile {
     return block;
   }
 
+  #read(into: Uint8Array, intoOffset: number, length: number, offset: number): void {
+    let count;
+    try {
+      const fd = this.#access.handles.descriptor(this.path);
+      count = this.#access.fileSystem.read(fd, into, intoOffset, length, offset);
+    } catch (cause) {
+      if (!isSystemError(cause)) throw cause;
+      throw new DamagedLayerError(this, `the layer file cannot be read: ${cause.message}`, offset, { cause });
+    }
+    if (count !== length) throw this.#corrupt('the layer file ends early', offset + count);
+  }
+
+  #openFile(size: number, objects: ObjectTable): void {
+    const { path, identity } = this;
+    if (size !== identity.fileBytes)
+      throw new CorruptionError(`the layer file should have ${identity.fileBytes} bytes but has ${size}`, {
+        source: path,
+        offset: Math.min(size, identity.fileBytes),
+      });
+    if (size < LAYER_HEADER_BYTES + LAYER_FOOTER_BYTES)
+      throw new CorruptionError('the layer file is too short for a header and a footer', {
+        source: path,
+        offset: size,
+      });
+    this.#checkHeader();
+    const footer = this.#readTail(LAYER_FOOTER_BYTES);
+    const tail = this.#readTail(tailBytesNeeded(footer, size));
+    this.#open(readSummary(tail, size), path, objects);
+    this.#isResident = true;
+  }
+
+  #readTail(length: number): LayerTail {
+    const bytes = new Uint8Array(length);
+    this.#read(bytes, 0, length, this.identity.fileBytes - length);
+    return { bytes, source: this.path };
+  }
+
   #checkHeader(): void {
-    const header = this.#readSection(0, LAYER_HEADER_BYTES);
+    const bytes = new Uint8Array(LAYER_HEADER_BYTES);
+    const header = new DataView(bytes.buffer);
+    this.#read(bytes, 0, LAYER_HEADER_BYTES, 0);
     if (header.getUint32(0, true) !== LAYER_MAGIC) throw this.#corrupt('this is not a layer file', 0);
     if (header.getUint16(4, true) !== LAYER_VERSION)
       throw this.#corrupt(`layer format ${header.getUint16(4, true)} is not known here, only ${LAYER_VERSION}`, 4);
-    if (crc32c(bytesOf(header), 0, BLOCK_CRC_OFFSET) !== header.getUint32(BLOCK_CRC_OFFSET, true))
+    if (crc32c(bytes, 0, BLOCK_CRC_OFFSET) !== header.getUint32(BLOCK_CRC_OFFSET, true))
       throw this.#corrupt('the checksum of the header is wrong', 0);
     const { name, kind } = this.identity;
     if (header.getUint8(6) !== kind || readLsn(header, 40) !== name.lsnStart || readLsn(header, 48) !== name.lsnEnd)
       throw this.#corrupt('the header is that of another layer', 6);
   }
 
-  #readSegments(summary: DataView, count: number, objects: ObjectTable, summaryOffset: number): Segment[] {
+  #open(summary: LayerSummary, source: string, objects: ObjectTable): void {
+    const { summaryOffset } = summary;
+    const corrupt = (message: string): CorruptionError =>
+      new CorruptionError(message, { source, offset: summaryOffset });
     const segments: Segment[] = [];
     let nextEntry = 0;
     let last: ObjectId = NO_OBJECT;
-    for (let i = 0; i < count; i++) {
-      const at = i * SUMMARY_OBJECT_BYTES;
-      const object = objects.intern(
-        summary.getUint8(at) as ObjectKind,
-        summary.getUint32(at + 4, true),
-        summary.getUint32(at + 8, true),
-        summary.getUint32(at + 12, true),
-        summary.getUint8(at + 1),
-      );
-      const segment = {
-        layer: this,
-        object,
-        firstEntry: summary.getUint32(at + 16, true),
-        entryCount: summary.getUint32(at + 20, true),
-        firstBlock: summary.getUint32(at + 24, true),
-        lastBlock: summary.getUint32(at + 28, true),
-      };
+    for (const { kind, spc, db, rel, fork, ...extent } of summary.objects) {
+      const object = objects.intern(kind, spc, db, rel, fork);
       if (
-        segment.firstEntry !== nextEntry ||
-        segment.entryCount === 0 ||
+        extent.firstEntry !== nextEntry ||
+        extent.entryCount === 0 ||
         (last !== NO_OBJECT && objects.compare(last, object) >= 0)
       )
-        throw this.#corrupt('the objects of the summary are out of order', summaryOffset + at);
-      nextEntry += segment.entryCount;
+        throw corrupt('the objects of the summary are out of order');
+      nextEntry += extent.entryCount;
       last = object;
-      segments.push(segment);
+      segments.push({ layer: this, object, ...extent });
     }
-    if (nextEntry !== this.entryCount)
-      throw this.#corrupt('the objects of the summary do not have all entries', summaryOffset);
-    return segments;
+    if (nextEntry !== summary.entryCount) throw corrupt('the objects of the summary do not have all entries');
+    this.segments = segments;
+    this.entryCount = summary.entryCount;
+    this.valueCount = summary.valueCount;
+    this.indexOffset = summary.indexOffset;
+    this.#fenceBlocks = summary.fenceBlocks;
+    this.#fenceLsns = summary.fenceLsns;
+    this.#isOpen = true;
   }
 
-  #readSection(offset: number, length: number): DataView {
-    const bytes = new Uint8Array(length);
-    this.read(bytes, 0, length, offset);
-    return new DataView(bytes.buffer);
-  }
-
-  #corrupt(message: string, offset: number): CorruptionError {
-    return new CorruptionError(message, { source: this.path, offset });
+  #corrupt(message: string, offset: number): DamagedLayerError {
+    return new DamagedLayerError(this, message, offset);
   }
 }
 
-function bytesOf(view: DataView): Uint8Array {
-  return new Uint8Array(view.buffer, view.byteOffset, view.byteLength);
+function isSystemError(error: unknown): error is NodeJS.ErrnoException {
+  return error instanceof Error && typeof (error as NodeJS.ErrnoException).code === 'string' && 'syscall' in error;
 }

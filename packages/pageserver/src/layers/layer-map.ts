@@ -21,8 +21,7 @@ export class Tier {
   readonly lsnEnd: Lsn;
   /** In key order. */
   readonly layers: readonly LayerFile[];
-  /** Those of the layers that are not on this disk: what is in them no look-up finds. */
-  readonly absent: readonly LayerFile[];
+  #closed: readonly LayerFile[] = [];
   readonly #segments = new Map<ObjectId, Segment | readonly Segment[]>();
 
   /** @param layers of one kind and one LSN range, with disjoint keys; at least one */
@@ -34,12 +33,25 @@ export class Tier {
     this.lsnStart = first.name.lsnStart;
     this.lsnEnd = first.name.lsnEnd;
     this.layers = layers.toSorted((a, b) => (a.name.keys.start < b.name.keys.start ? -1 : 1));
-    this.absent = this.layers.filter((layer) => !layer.isResident);
     for (const layer of this.layers) {
       assert(
         layer.identity.kind === this.kind && layer.name.lsnStart === this.lsnStart && layer.name.lsnEnd === this.lsnEnd,
         'the layers of a tier cover the same LSNs',
       );
+    }
+    this.layerOpened();
+  }
+
+  /** Those of the layers that are closed: what is in them no look-up finds. */
+  get closed(): readonly LayerFile[] {
+    return this.#closed;
+  }
+
+  /** A layer of the tier has been opened: look-ups find from now on what is in it. */
+  layerOpened(): void {
+    this.#closed = this.layers.filter((layer) => !layer.isOpen);
+    this.#segments.clear();
+    for (const layer of this.layers) {
       for (const segment of layer.segments) {
         const known = this.#segments.get(segment.object);
         this.#segments.set(
@@ -50,9 +62,10 @@ export class Tier {
     }
   }
 
-  /** A layer that is not on this disk and may hold keys of the range. */
-  absentIn(keys: KeyRange): LayerFile | undefined {
-    return this.absent.find((layer) => layer.name.keys.start < keys.end && layer.name.keys.end > keys.start);
+  /** The closed layers that may hold keys of the range. */
+  closedIn(keys: KeyRange): readonly LayerFile[] {
+    if (this.#closed.length === 0) return this.#closed;
+    return this.#closed.filter(({ name }) => name.keys.start < keys.end && name.keys.end > keys.start);
   }
 
   /** Every segment of an object, in the order of their blocks. */

@@ -1,10 +1,12 @@
 import type { Lsn } from '@zenith/base';
 import { NO_OBJECT, type ObjectId } from '../key-space/object-table.ts';
+import { ObjectKind } from '../key-space/object.ts';
 import type { ValueKind } from '../key-space/value.ts';
 import { type LayerPlan, LayerWriter, type WrittenLayer } from './layer-writer.ts';
 
 /**
- * Writes values, in key order, to as many layer files as it takes: a file is ended at the first change of key after it has reached the target size. The caller awaits what `endIfFull`
+ * Writes values, in key order, to as many layer files as it takes: a file is ended at the first change of key after it has reached the target size, and where the
+ * pages of relations end. The caller awaits what `endIfFull`
  * returns before it goes on, so that at most one file is open.
  */
 export class LayerSetWriter {
@@ -30,9 +32,10 @@ export class LayerSetWriter {
   /** To be called, and its promise awaited, before the first value of a key: ends a file that is large enough. */
   endIfFull(object: ObjectId, block: number): Promise<void> | undefined {
     if (object === this.#object && block === this.#block) return undefined;
+    const isCut = this.#leavesRelations(object);
     this.#object = object;
     this.#block = block;
-    if (this.#writer === undefined || this.#writer.dataBytes < this.#layerBytesTarget) return undefined;
+    if (this.#writer === undefined || (this.#writer.dataBytes < this.#layerBytesTarget && !isCut)) return undefined;
     return this.#end();
   }
 
@@ -67,6 +70,17 @@ export class LayerSetWriter {
         // What is left is an orphan, which the next opening of the timeline removes.
       }
     }
+  }
+
+  /** Pages of relations come first. What else there is gets files of its own, which stay on this disk when the others are evicted. */
+  #leavesRelations(object: ObjectId): boolean {
+    const { objects } = this.#plan;
+    return (
+      Number.isFinite(this.#layerBytesTarget) &&
+      this.#object !== NO_OBJECT &&
+      objects.kind(this.#object) === ObjectKind.relation &&
+      objects.kind(object) !== ObjectKind.relation
+    );
   }
 
   #newWriter(): LayerWriter {

@@ -146,13 +146,7 @@ export class PageConnection {
         return;
       }
       this.#position += REQUEST_LENGTH;
-      const remedy = this.#answer();
-      if (remedy !== undefined) {
-        this.#position -= REQUEST_LENGTH;
-        this.#flush();
-        this.#answerAfter(remedy);
-        return;
-      }
+      if (!this.#answer()) return;
       if (this.#context.now() >= sliceEnd) {
         this.#flush();
         this.#continueSoon();
@@ -163,35 +157,46 @@ export class PageConnection {
     this.#socket.resume();
   }
 
-  /** Answers the request at hand; or gives what to wait for before it is tried again. */
-  #answer(): Promise<void> | undefined {
+  /** Answers the request at hand. False: something has to be fetched first; then it goes on by itself. */
+  #answer(): boolean {
     const { metrics, now } = this.#context;
-    const request = this.#request;
     const start = now();
-    const length = RESPONSE_HEADER_LENGTH + request.count * PAGE_LENGTH;
-    const offset = this.#responses.reserve(length);
     try {
-      this.#timelineOf().readRelationPages(
-        request.spc,
-        request.db,
-        request.rel,
-        request.fork,
-        request.block,
-        request.count,
-        request.lsn,
-        this.#responses.bytes,
-        offset + RESPONSE_HEADER_LENGTH,
-      );
-      encodePagesHeader(this.#responses.view, offset, request.id, request.count);
-      this.#responses.commit(length);
-      metrics.pages.inc(request.count);
+      this.#read();
     } catch (error) {
-      const remedy = this.#timelineOf().remedy(error);
-      if (remedy !== undefined) return remedy;
+      const remedy = this.#timelineOf().remedy(error, () => {
+        if (!this.#abort.signal.aborted) this.#read();
+      });
+      if (remedy !== undefined) {
+        this.#flush();
+        this.#answerAfter(remedy, start);
+        return false;
+      }
       this.#fail(statusOf(error), messageOf(error));
     }
     metrics.readSeconds.observe((now() - start) / 1000);
-    return undefined;
+    return true;
+  }
+
+  /** Reads the pages of the request at hand, and adds the response. */
+  #read(): void {
+    const request = this.#request;
+    const length = RESPONSE_HEADER_LENGTH + request.count * PAGE_LENGTH;
+    const offset = this.#responses.reserve(length);
+    this.#timelineOf().readRelationPages(
+      request.spc,
+      request.db,
+      request.rel,
+      request.fork,
+      request.block,
+      request.count,
+      request.lsn,
+      this.#responses.bytes,
+      offset + RESPONSE_HEADER_LENGTH,
+    );
+    encodePagesHeader(this.#responses.view, offset, request.id, request.count);
+    this.#responses.commit(length);
+    this.#context.metrics.pages.inc(request.count);
   }
 
   #fail(status: number, message: string): void {
@@ -232,17 +237,20 @@ export class PageConnection {
       });
   }
 
-  /** Tries the request at hand again when `remedy` resolves; the request fails when it rejects, which costs nobody else anything. */
-  #answerAfter(remedy: Promise<void>): void {
+  /** Goes on when `remedy` has answered the request at hand, or failed to, which costs nobody else anything. */
+  #answerAfter(remedy: Promise<void>, start: number): void {
+    const { metrics, now } = this.#context;
     this.#busy = true;
     void remedy
       .catch((error: unknown) => {
         if (error instanceof AssertionError) throw error;
         if (this.#abort.signal.aborted) return;
-        this.#position += REQUEST_LENGTH;
-        this.#fail(error instanceof ZenithError ? statusOf(error) : PageStatus.pageNotRebuilt, messageOf(error));
+        // What else is thrown came of the disk or of remote storage, not of the request.
+        const isExpected = error instanceof ZenithError || error instanceof CorruptionError;
+        this.#fail(isExpected ? statusOf(error) : PageStatus.pageNotRebuilt, messageOf(error));
       })
       .then(() => {
+        metrics.readSeconds.observe((now() - start) / 1000);
         this.#busy = false;
         this.#goOn();
       });

@@ -5,10 +5,11 @@ export interface PageTimeline {
   /** Resolves when everything up to `lsn` can be read, here and in the ancestors. @throws ZenithError when that takes longer than `timeoutMs` */
   waitForLsn(lsn: Lsn, options: { readonly timeoutMs: number; readonly signal?: AbortSignal }): Promise<void>;
   /**
-   * Makes good what a read threw because of something that can be had: undefined when it is nothing of the kind; otherwise the read may be made again when it resolves.
-   * @throws what kept it from being had
+   * Undefined when nothing can be done about what a read threw. Otherwise what it needs is fetched, and `read` is called, as often as it takes.
+   * @param read makes the read again
+   * @returns a promise that rejects with what the last read threw, or with what kept something from being fetched
    */
-  remedy(error: unknown): Promise<void> | undefined;
+  remedy(error: unknown, read: () => void): Promise<void> | undefined;
   /**
    * Rebuilds `count` pages from `firstBlock` on into `out`, one after the other, with right checksums where the cluster has data checksums. @throws ZenithError `no-such-block` …, CorruptionError; `out` is then undefined
    */

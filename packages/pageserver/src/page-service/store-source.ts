@@ -1,6 +1,5 @@
 import type { Lsn } from '@zenith/base';
 import { ObjectKind } from '../key-space/object.ts';
-import { AbsentLayerError } from '../timeline/absent-layer.ts';
 import type { TimelineStore } from '../timeline/timeline-store.ts';
 import type { Timeline } from '../timeline/timeline.ts';
 import { hasDataChecksums, setPageChecksums } from './data-checksums.ts';
@@ -26,7 +25,7 @@ class StorePageTimeline implements PageTimeline {
     try {
       this.#dataChecksums = hasDataChecksums(timeline);
     } catch (error) {
-      if (!(error instanceof AbsentLayerError)) throw error;
+      if (!timeline.hasRemedy(error)) throw error;
     }
   }
 
@@ -34,8 +33,8 @@ class StorePageTimeline implements PageTimeline {
     return this.#timeline.waitForLsn(lsn, options);
   }
 
-  remedy(error: unknown): Promise<void> | undefined {
-    return error instanceof AbsentLayerError ? this.#timeline.fetchLayer(error) : undefined;
+  remedy(error: unknown, read: () => void): Promise<void> | undefined {
+    return this.#timeline.hasRemedy(error) ? this.#timeline.fetching(read) : undefined;
   }
 
   readRelationPages(

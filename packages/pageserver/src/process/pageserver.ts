@@ -2,7 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { openRemoteStorage } from '@zenith/remote-storage';
 import type { Logger } from 'pino';
-import { Gauge, Registry, collectDefaultMetrics } from 'prom-client';
+import { Counter, Gauge, Registry, collectDefaultMetrics } from 'prom-client';
 import { HttpService } from '../http/http-service.ts';
 import { ingestMetrics, type IngestGauges } from '../ingest/metrics.ts';
 import { WalSources } from '../ingest/wal-sources.ts';
@@ -91,7 +91,7 @@ export class Pageserver {
         metrics: ingestMetrics(metrics, () => ingestGauges(store, sources)),
       });
       undo.push(() => sources.stop());
-      storeMetrics(metrics, store);
+      storeMetrics(metrics, store, options.storage.diskBytes);
       const pages = new PageService({
         source: storePageSource(store),
         log,
@@ -162,9 +162,20 @@ function ingestGauges(store: TimelineStore, sources: WalSources): readonly Inges
 }
 
 /** Memory and layers of the storage engine, summed up over the timelines. */
-function storeMetrics(registry: Registry, store: TimelineStore): void {
+function storeMetrics(registry: Registry, store: TimelineStore, diskBytes: number): void {
   const gauge = (name: string, help: string, value: () => number): void => {
     const metric: Gauge = new Gauge({ name, help, registers: [registry], collect: () => metric.set(value()) });
+  };
+  const counter = (name: string, help: string, value: () => number): void => {
+    const metric: Counter = new Counter({
+      name,
+      help,
+      registers: [registry],
+      collect() {
+        metric.reset();
+        metric.inc(value());
+      },
+    });
   };
   const sum = (value: (statistics: TimelineStatistics) => number) => (): number =>
     store.list().reduce((total, timeline) => total + value(timeline.statistics), 0);
@@ -196,6 +207,23 @@ function storeMetrics(registry: Registry, store: TimelineStore): void {
     'Size of all layer files',
     sum(({ layerFileBytes }) => layerFileBytes),
   );
+  gauge(
+    'zenith_pageserver_resident_layer_bytes',
+    'Size of the layer files on this disk',
+    () => store.disk.residentBytes,
+  );
+  gauge(
+    'zenith_pageserver_absent_layers',
+    'Layers whose files are only in remote storage',
+    sum(({ absentLayers }) => absentLayers),
+  );
+  gauge('zenith_pageserver_layer_disk_budget_bytes', 'Layer files may have so much of the disk', () => diskBytes);
+  counter(
+    'zenith_pageserver_evicted_layers_total',
+    'Layer files evicted from this disk',
+    () => store.disk.evictedLayers,
+  );
+  counter('zenith_pageserver_evicted_bytes_total', 'Layer files evicted from this disk', () => store.disk.evictedBytes);
   gauge(
     'zenith_pageserver_lsn_waiters',
     'Readers that wait for WAL',

@@ -112,7 +112,12 @@ async function putOnce(
   }
 }
 
-async function listAll(storage: RemoteStorage, prefix: string, signal: AbortSignal): Promise<readonly ObjectInfo[]> {
+/** Every object below a prefix, in the order of the keys. @throws RemoteStorageError */
+export async function listAll(
+  storage: RemoteStorage,
+  prefix: string,
+  signal?: AbortSignal,
+): Promise<readonly ObjectInfo[]> {
   const all: ObjectInfo[] = [];
   let after: string | undefined;
   do {

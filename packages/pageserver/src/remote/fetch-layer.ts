@@ -1,6 +1,7 @@
 import type { TenantId, TimelineId } from '@zenith/base';
-import { fetchObject } from '@zenith/remote-storage';
+import { fetchObject, fetchRange } from '@zenith/remote-storage';
 import type { FileSystem } from '../layers/file-system.ts';
+import { tailBytesNeeded, type LayerTail } from '../layers/layer-summary.ts';
 import type { IndexedLayer } from '../timeline/timeline-index.ts';
 import type { RemoteWriter } from './attach.ts';
 import type { RemoteMetrics } from './metrics.ts';
@@ -56,4 +57,30 @@ export async function fetchLayer(
   }
   metrics.downloadedLayers.inc();
   metrics.downloadedBytes.inc(indexed.fileBytes);
+}
+
+/** Bytes at the end of a layer that are asked for first: the summaries of most are shorter. Unit: bytes. */
+const TAIL_BYTES = 64 * 1024;
+
+/**
+ * The last bytes of a layer, enough for its summary, which has its own checksum.
+ * @throws CorruptionError naming the object; RemoteStorageError
+ */
+export async function fetchLayerTail(
+  { storage, signal }: RemoteWriter,
+  metrics: RemoteMetrics,
+  { tenant, timeline, indexed, remote }: WantedLayer,
+): Promise<LayerTail> {
+  const { fileName, fileBytes } = indexed;
+  const key = layerKey(tenant, timeline, fileName, remote.generation);
+  const source = `${storage.name}: ${key}`;
+  const fetch = async (length: number): Promise<LayerTail> => {
+    const range = { start: fileBytes - length, end: fileBytes };
+    const bytes = await fetchRange(storage, key, fileBytes, range, { signal });
+    metrics.downloadedBytes.inc(length);
+    return { bytes, source };
+  };
+  const tail = await fetch(Math.min(fileBytes, TAIL_BYTES));
+  const needed = tailBytesNeeded(tail, fileBytes);
+  return needed <= tail.bytes.length ? tail : fetch(needed);
 }

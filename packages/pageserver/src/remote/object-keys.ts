@@ -1,4 +1,5 @@
 import { isId, type TenantId, type TimelineId } from '@zenith/base';
+import { parseLayerName } from '../layers/layer-name.ts';
 
 /*
  * What is where in remote storage. Every object is written once; numbers are hexadecimal with eight digits, so that keys sort as they do.
@@ -65,4 +66,33 @@ export function claimKey(tenant: TenantId, timeline: TimelineId, generation: num
 /** Key of a layer file that was written in `generation`. */
 export function layerKey(tenant: TenantId, timeline: TimelineId, fileName: string, generation: number): string {
   return `layers/${tenant}/${timeline}/${fileName}-${digits(generation)}`;
+}
+
+/** A key, taken apart. */
+export interface ParsedKey {
+  readonly kind: 'indexes' | 'claims' | 'layers';
+  readonly tenant: TenantId;
+  readonly timeline: TimelineId;
+  /** Of the writer. */
+  readonly generation: number;
+}
+
+/** Reads any key that Zenith writes; undefined for others. */
+export function parseKey(key: string): ParsedKey | undefined {
+  const match = /^(indexes|claims|layers)\/([0-9a-f]+)\/([0-9a-f]+)\/(?:([^/]*)-)?([0-9a-f]{8})$/.exec(key);
+  if (match === null) return undefined;
+  const [, kind = '', tenant = '', timeline = '', name, last = ''] = match;
+  if (!isId(tenant) || !isId(timeline)) return undefined;
+  const isSound =
+    kind === 'claims'
+      ? name === undefined
+      : name !== undefined && (kind === 'layers' ? parseLayerName(name) !== undefined : /^[0-9a-f]{8}$/.test(name));
+  if (!isSound) return undefined;
+  return {
+    kind: kind as ParsedKey['kind'],
+    tenant: tenant as TenantId,
+    timeline: timeline as TimelineId,
+    // An index's key ends with its sequence.
+    generation: Number.parseInt(kind === 'indexes' ? (name ?? '') : last, 16),
+  };
 }

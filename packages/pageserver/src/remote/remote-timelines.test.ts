@@ -1,158 +1,40 @@
-import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import type { Lsn } from '@zenith/base';
-import { allocatePage, BLCKSZ } from '@zenith/pg-format';
-import { bytesSource, fetchBytes, fetchObject, LocalFolderStorage, type RemoteStorage } from '@zenith/remote-storage';
+import { bytesSource, fetchBytes, fetchObject } from '@zenith/remote-storage';
 import { FaultyStorage, type StorageFault } from '@zenith/testing';
-import { Registry } from 'prom-client';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { ObjectKind } from '../key-space/object.ts';
-import { ValueKind } from '../key-space/value.ts';
-import type { StorageOptions } from '../timeline/options.ts';
 import {
   at,
-  chainRedo,
-  digest,
   modelOutcome,
   ModelWriter,
-  pageOf,
   StorageModel,
   TENANT,
   timelineId,
-  unsyncedFileSystem,
 } from '../timeline/storage-model.test-support.ts';
-import type { Timeline } from '../timeline/timeline.ts';
-import { TimelineStore } from '../timeline/timeline-store.ts';
-import { remoteMetrics } from './metrics.ts';
 import { layerKey, parseIndexKey } from './object-keys.ts';
+import { close, fetchedOutcome, type Node, play, putSome, RemoteLab, wrongPages } from './remote-lab.test-support.ts';
 import { decodeRemoteIndex, type RemoteIndex } from './remote-index.ts';
-import { RemoteTimelines } from './remote-timelines.ts';
 
 const MIB = 1024 * 1024;
-const OPTIONS: Partial<StorageOptions> = {
-  memoryBytes: 16 * MIB,
-  pageCacheBytes: MIB,
-  indexCacheBytes: MIB,
-  layerBytesTarget: 4 * BLCKSZ,
-  imageAfterValues: 6,
-  imageTiersMin: 1,
-  imageTiersMax: 1,
-  compactInBackground: false,
-  retryDelayMs: 3_600_000,
-};
-const RELATIONS = 3;
-const BLOCKS = 6;
-const SILENT = { info: () => undefined, warn: () => undefined };
 
-let root: string;
-let inner: RemoteStorage;
+let lab: RemoteLab;
 beforeEach(async () => {
-  root = mkdtempSync(join(tmpdir(), 'zenith-remote-'));
-  inner = await LocalFolderStorage.open(join(root, 'objects'));
+  lab = await RemoteLab.create();
 });
-afterEach(() => rmSync(root, { recursive: true }));
+afterEach(() => lab.remove());
 
-/** A pageserver's storage: a data directory and its turn. */
-interface Node {
-  readonly storage: FaultyStorage;
-  readonly remote: RemoteTimelines;
-  readonly store: TimelineStore;
-}
-
-async function open(directory: string, generation: number, storage = new FaultyStorage(inner)): Promise<Node> {
-  const dataDirectory = join(root, directory);
-  mkdirSync(dataDirectory, { recursive: true });
-  const remote = await RemoteTimelines.open({
-    storage,
-    generation,
-    dataDirectory,
-    fileSystem: unsyncedFileSystem,
-    log: SILENT,
-    metrics: remoteMetrics(new Registry(), () => remote.gauges),
-    retries: { attemptsMax: 1, backoffMinMs: 1, backoffMaxMs: 1 },
-  });
-  const store = TimelineStore.open(dataDirectory, {
-    options: OPTIONS,
-    redo: chainRedo,
-    fileSystem: unsyncedFileSystem,
-    remote,
-  });
-  return { storage, remote, store };
-}
-
-async function close({ store, remote }: Node): Promise<void> {
-  await store.close();
-  await remote.close(0);
-}
-
-function putSome(writer: ModelWriter, from: number, count: number): void {
-  for (let n = from; n < from + count; n++) {
-    const kind = n % 11 === 0 ? ValueKind.image : n % 5 === 0 ? ValueKind.operation : ValueKind.record;
-    const bytes = kind === ValueKind.image ? pageOf(n) : Uint8Array.of(n, n >> 8, 3);
-    writer.put(n % RELATIONS, (n * 7) % BLOCKS, at(n), kind, bytes);
-    writer.advance(at(n));
-  }
-}
-
-/** Flushes, a branch, compactions that replace layers: everything that changes an index. Uploads of the steps overlap or not, as it comes. */
-async function play({ store, remote }: Node): Promise<readonly ModelWriter[]> {
-  const model = new StorageModel(at(0));
-  const wanted = { tenant: TENANT, timeline: timelineId(1), pgMajor: 18, initialLsn: at(0) } as const;
-  const main = new ModelWriter(await store.create(wanted), model);
-  putSome(main, 1, 40);
-  await main.timeline.flush();
-  await remote.settled();
-  putSome(main, 41, 30);
-  await main.timeline.flush();
-  const branchModel = new StorageModel(at(60), { model, lsn: at(60) });
-  const branch = new ModelWriter(await store.createBranch(TENANT, timelineId(2), timelineId(1), at(60)), branchModel);
-  putSome(branch, 100, 25);
-  await branch.timeline.flush();
-  await main.timeline.compact();
-  await remote.settled();
-  putSome(main, 130, 20);
-  await main.timeline.flush();
-  await remote.settled();
-  return [main, branch];
-}
-
-/** What a read gives when it fetches the layers that it finds absent. */
-async function fetchedOutcome(timeline: Timeline, rel: number, block: number, lsn: Lsn): Promise<string> {
-  const page = allocatePage();
-  try {
-    await timeline.fetching(() =>
-      timeline.readPage(timeline.find(ObjectKind.relation, 1663, 5, rel, 0), block, lsn, page),
-    );
-    return digest(page.bytes);
-  } catch (error) {
-    return `error ${(error as { code?: string }).code ?? (error as Error).message}`;
-  }
-}
-
-async function wrongPages(store: TimelineStore, n: number, { model }: ModelWriter, upTo: Lsn): Promise<string[]> {
-  const timeline = store.get(TENANT, timelineId(n));
-  const wrong: string[] = [];
-  for (let lsn = timeline.initialLsn as number; lsn <= upTo; lsn += 8 * 7)
-    for (let rel = 0; rel < RELATIONS; rel++)
-      for (let block = 0; block <= BLOCKS; block++) {
-        const is = await fetchedOutcome(timeline, rel, block, lsn as Lsn);
-        const shall = modelOutcome(model, rel, block, lsn as Lsn);
-        if (is !== shall) wrong.push(`timeline ${n}, relation ${rel} block ${block} at ${lsn}: ${is}, not ${shall}`);
-      }
-  return wrong;
-}
+const open = (directory: string, generation: number, storage?: FaultyStorage): Promise<Node> =>
+  lab.open(directory, generation, storage);
 
 /** The newest index of each timeline in remote storage; every object it names is there and right. */
 async function newestIndexes(): Promise<RemoteIndex[]> {
   const newest = new Map<string, string>();
-  for (const { key } of (await inner.list('indexes/')).objects) {
+  for (const { key } of (await lab.inner.list('indexes/')).objects) {
     const parsed = parseIndexKey(key);
     if (parsed !== undefined) newest.set(parsed.timeline, key);
   }
   const found: RemoteIndex[] = [];
   for (const key of newest.values()) {
-    const remote = decodeRemoteIndex(await fetchBytes(inner, key, MIB), key);
+    const remote = decodeRemoteIndex(await fetchBytes(lab.inner, key, MIB), key);
     const { tenant, timeline, layers } = remote.index;
     for (const { fileName, fileBytes } of layers) {
       const layer = remote.layers.get(fileName);
@@ -160,7 +42,7 @@ async function newestIndexes(): Promise<RemoteIndex[]> {
       if (layer === undefined) continue;
       const sink = { begin: () => undefined, write: () => undefined };
       const expected = { length: fileBytes, crc32c: layer.crc32c };
-      await fetchObject(inner, layerKey(tenant, timeline, fileName, layer.generation), expected, sink);
+      await fetchObject(lab.inner, layerKey(tenant, timeline, fileName, layer.generation), expected, sink);
     }
     found.push(remote);
   }
@@ -225,10 +107,10 @@ test('a layer that cannot be fetched fails the read with its name, and the next 
   second.storage.fault = () => undefined;
   expect(await fetchedOutcome(timeline, 1, 2, at(30))).toBe(modelOutcome(main.model, 1, 2, at(30)));
   // A damaged object is never data.
-  for (const { key } of (await inner.list('layers/')).objects) {
-    const bytes = await fetchBytes(inner, key, MIB);
+  for (const { key } of (await lab.inner.list('layers/')).objects) {
+    const bytes = await fetchBytes(lab.inner, key, MIB);
     bytes[bytes.length >> 1] = (bytes[bytes.length >> 1] as number) ^ 1;
-    await inner.put(key, bytesSource(key, bytes));
+    await lab.inner.put(key, bytesSource(key, bytes));
   }
   const third = await open('third', 3);
   expect(await fetchedOutcome(third.store.get(TENANT, timelineId(1)), 1, 2, at(30))).toMatch(
@@ -245,7 +127,7 @@ test('remote storage holds what the newest indexes name, and nothing else', asyn
   const named = new Set<string>();
   for (const { index, layers } of await newestIndexes())
     for (const [fileName, { generation }] of layers) named.add(layerKey(TENANT, index.timeline, fileName, generation));
-  const keys = (await inner.list('')).objects.map(({ key }) => key);
+  const keys = (await lab.inner.list('')).objects.map(({ key }) => key);
   expect(new Set(keys.filter((key) => key.startsWith('layers/')))).toEqual(named);
   expect(keys.filter((key) => key.startsWith('indexes/')).length).toBe(2);
   expect(keys.filter((key) => key.startsWith('claims/')).length).toBe(2);
@@ -272,10 +154,9 @@ test('whatever fails once is made good: at every operation, before it, in its mi
   const faults: readonly StorageFault[] = ['fail', 'lose-response', 'tear'];
   let injected = 0;
   for (let failAt = 1; failAt < operations; failAt += 2) {
-    rmSync(root, { recursive: true });
-    mkdirSync(root);
-    inner = await LocalFolderStorage.open(join(root, 'objects'));
-    const storage = new FaultyStorage(inner);
+    lab.remove();
+    lab = await RemoteLab.create();
+    const storage = new FaultyStorage(lab.inner);
     storage.fault = ({ number }) => (number === failAt ? (injected++, faults[failAt % faults.length]) : undefined);
     const node = await open('first', 1, storage);
     const writers = await play(node);
@@ -296,10 +177,9 @@ test('a pageserver that dies at any operation, its disk with it, has lost nothin
   const faults: readonly StorageFault[] = ['fail', 'lose-response', 'tear'];
   let behind = 0;
   for (let failAt = 1; failAt < operations; failAt += 2) {
-    rmSync(root, { recursive: true });
-    mkdirSync(root);
-    inner = await LocalFolderStorage.open(join(root, 'objects'));
-    const storage = new FaultyStorage(inner);
+    lab.remove();
+    lab = await RemoteLab.create();
+    const storage = new FaultyStorage(lab.inner);
     let died: () => void = () => undefined;
     const dead = new Promise<void>((resolve) => {
       died = resolve;
@@ -345,7 +225,7 @@ test('of two generations the older one can neither replace the index, nor remove
   await young.remote.settled();
   // All but what the older one adds in vain: objects of its own generation.
   const objects = async (): Promise<string[]> =>
-    (await inner.list('')).objects.map(({ key }) => key).filter((key) => !/-00000001$|\/00000001-/.test(key));
+    (await lab.inner.list('')).objects.map(({ key }) => key).filter((key) => !/-00000001$|\/00000001-/.test(key));
   const seen = await objects();
   old.storage.operations.length = 0;
   putSome(main, 200, 30);
@@ -386,7 +266,7 @@ test('a data directory that was put back from an older day is told, and harms no
   const model = new StorageModel(at(0));
   const main = new ModelWriter(second.store.get(TENANT, timelineId(1)), model);
   model.lastLsn = main.timeline.lastRecordLsn;
-  await main.timeline.fetchAll();
+  await main.timeline.fetchForIngest();
   putSome(main, 200, 30);
   await main.timeline.flush();
   await second.remote.settled();
@@ -409,7 +289,7 @@ test('without remote storage what is here is served, and uploads go on when it i
   const first = await open('first', 1);
   const writers = await play(first);
   await close(first);
-  const storage = new FaultyStorage(inner);
+  const storage = new FaultyStorage(lab.inner);
   storage.fault = () => 'fail';
   await expect(open('empty', 2, storage)).rejects.toMatchObject({ code: 'unavailable' });
   const again = await open('first', 2, storage);

@@ -1,16 +1,18 @@
 import { assert, type Lsn, type TenantId, type TimelineId } from '@zenith/base';
 import type { RemoteStorage, RetryPolicy } from '@zenith/remote-storage';
 import type { FileSystem } from '../layers/file-system.ts';
-import type { RemoteLayers } from '../timeline/remote-layers.ts';
+import type { LayerTail } from '../layers/layer-summary.ts';
+import type { RemoteLayerName, RemoteLayers } from '../timeline/remote-layers.ts';
 import type { StorageLog } from '../timeline/shared.ts';
 import { layersDirectory } from '../timeline/timeline-state.ts';
 import { timelineDirectory } from '../timeline/store-layout.ts';
-import type { TimelineIndex } from '../timeline/timeline-index.ts';
+import type { IndexedLayer, TimelineIndex } from '../timeline/timeline-index.ts';
 import type { RemoteWriter } from './attach.ts';
 import { Concurrency } from './concurrency.ts';
-import { fetchLayer } from './fetch-layer.ts';
+import { fetchLayer, fetchLayerTail } from './fetch-layer.ts';
 import { dataDirectoryIdentity } from './identity.ts';
 import type { RemoteGauges, RemoteMetrics } from './metrics.ts';
+import type { RemoteLayer } from './remote-index.ts';
 import { restoreTimelines } from './restore.ts';
 import { TimelineUploads, UPLOAD_RETRIES, type UploadContext, type UploadState } from './timeline-uploads.ts';
 
@@ -47,8 +49,7 @@ export class RemoteTimelines implements RemoteLayers {
   readonly #abort: AbortController;
   readonly #uploads = new Map<string, TimelineUploads>();
   readonly #downloads = new Concurrency(DOWNLOADS_AT_ONCE);
-  /** Under way, by path. */
-  readonly #fetches = new Map<string, Promise<void>>();
+  #whenDurable = (): void => undefined;
 
   private constructor(setup: RemoteSetup, context: UploadContext, abort: AbortController) {
     this.#setup = setup;
@@ -69,20 +70,28 @@ export class RemoteTimelines implements RemoteLayers {
     const concurrency = new Concurrency(OPERATIONS_AT_ONCE);
     const remote = new RemoteTimelines(
       setup,
-      { writer, log, metrics, concurrency, retries: setup.retries ?? UPLOAD_RETRIES },
+      {
+        writer,
+        log,
+        metrics,
+        concurrency,
+        retries: setup.retries ?? UPLOAD_RETRIES,
+        onDurable: () => remote.#whenDurable(),
+      },
       abort,
     );
     try {
-      const restored = await restoreTimelines(
-        writer,
-        concurrency,
-        fileSystem,
-        dataDirectory,
-        (tenant, timeline, err) => {
+      const restored = await restoreTimelines(writer, concurrency, fileSystem, dataDirectory, {
+        onDamage: (tenant, timeline, err) =>
+          log.warn(
+            { tenant, timeline, err },
+            'the index of a timeline is damaged: that in remote storage takes its place',
+          ),
+        onFailure: (tenant, timeline, err) => {
           metrics.failures.inc();
           log.warn({ tenant, timeline, err }, 'a timeline could not be restored from remote storage');
         },
-      );
+      });
       for (const one of restored) {
         const { tenant, timeline } = one.index;
         const layers = layersDirectory(timelineDirectory(dataDirectory, tenant, timeline));
@@ -104,29 +113,41 @@ export class RemoteTimelines implements RemoteLayers {
     else known.update(layers, index);
   }
 
-  fetch(tenant: TenantId, timeline: TimelineId, layers: string, fileName: string): Promise<void> {
-    const path = `${layers}/${fileName}`;
-    const running =
-      this.#fetches.get(path) ??
-      this.#fetch(tenant, timeline, layers, fileName).finally(() => this.#fetches.delete(path));
-    this.#fetches.set(path, running);
-    return running;
+  async fetch(name: RemoteLayerName): Promise<void> {
+    const { fileSystem, log, metrics } = this.#setup;
+    const { tenant, timeline, fileName } = name;
+    const bytes = await this.#download(name, async (found) => {
+      await fetchLayer(this.#context.writer, fileSystem, metrics, { ...name, ...found });
+      return found.indexed.fileBytes;
+    });
+    log.info({ tenant, timeline, fileName, bytes }, 'layer fetched');
   }
 
-  async #fetch(tenant: TenantId, timeline: TimelineId, layers: string, fileName: string): Promise<void> {
-    const { fileSystem, log, metrics } = this.#setup;
-    const { writer } = this.#context;
-    const path = `${layers}/${fileName}`;
-    if (fileSystem.size(path) !== undefined) return;
+  async fetchTail(name: RemoteLayerName): Promise<LayerTail> {
+    return this.#download(name, (found) =>
+      fetchLayerTail(this.#context.writer, this.#setup.metrics, { ...name, ...found }),
+    );
+  }
+
+  isDurable(tenant: TenantId, timeline: TimelineId, fileName: string): boolean {
+    return this.#uploads.get(nameOf(tenant, timeline))?.isDurable(fileName) === true;
+  }
+
+  whenDurable(listener: () => void): void {
+    this.#whenDurable = listener;
+  }
+
+  async #download<T>(
+    { tenant, timeline, fileName }: RemoteLayerName,
+    work: (found: { readonly indexed: IndexedLayer; readonly remote: RemoteLayer }) => Promise<T>,
+  ): Promise<T> {
     try {
       const uploads = this.#uploads.get(nameOf(tenant, timeline));
       assert(uploads !== undefined, 'a timeline that is read is known to remote storage');
       const found = await uploads.locate(fileName);
-      const wanted = { tenant, timeline, layersDirectory: layers, ...found };
-      await this.#downloads.run(() => fetchLayer(writer, fileSystem, metrics, wanted));
-      log.info({ tenant, timeline, fileName, bytes: found.indexed.fileBytes }, 'layer fetched');
+      return await this.#downloads.run(() => work(found));
     } catch (error) {
-      metrics.failures.inc();
+      this.#setup.metrics.failures.inc();
       throw error;
     }
   }

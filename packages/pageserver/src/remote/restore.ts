@@ -1,7 +1,7 @@
-import type { TenantId, TimelineId } from '@zenith/base';
+import { CorruptionError, type TenantId, type TimelineId } from '@zenith/base';
 import type { FileSystem } from '../layers/file-system.ts';
 import { timelineDirectory } from '../timeline/store-layout.ts';
-import { INDEX_FILE, writeIndex } from '../timeline/timeline-index.ts';
+import { decodeIndex, INDEX_FILE, writeIndex } from '../timeline/timeline-index.ts';
 import { layersDirectory } from '../timeline/timeline-state.ts';
 import { attach, putIndex, requireNewest, type RemoteWriter } from './attach.ts';
 import type { Concurrency } from './concurrency.ts';
@@ -26,8 +26,16 @@ async function remoteTimelines(
   return [...found.values()];
 }
 
+/** Who is told how a restore goes. */
+export interface RestoreEvents {
+  /** A local index cannot be read, and will be replaced. */
+  readonly onDamage: (tenant: TenantId, timeline: TimelineId, error: Error) => void;
+  /** A timeline could not be restored. */
+  readonly onFailure: (tenant: TenantId, timeline: TimelineId, error: Error) => void;
+}
+
 /**
- * Gives the local disk the index of every timeline that only remote storage has; layers come when they are read. A restored timeline is this data directory's own in remote storage before it exists here:
+ * Gives the local disk the index of every timeline that only remote storage has, or whose local index cannot be read: what is newer than its remote index comes from the WAL again; layers come when they are read. A restored timeline is this data directory's own in remote storage before it exists here:
  * whatever dies in between, the next start restores it again.
  * @returns what was restored; those it failed for are the others' business no more than a corrupt timeline is: they are reported and left
  * @throws RemoteStorageError when remote storage cannot be listed
@@ -37,12 +45,14 @@ export async function restoreTimelines(
   concurrency: Concurrency,
   fileSystem: FileSystem,
   storeDirectory: string,
-  onFailure: (tenant: TenantId, timeline: TimelineId, error: Error) => void,
+  told: RestoreEvents,
 ): Promise<readonly RemoteIndex[]> {
-  const absent = (await remoteTimelines(writer)).filter(
-    ({ tenant, timeline }) =>
-      fileSystem.size(`${timelineDirectory(storeDirectory, tenant, timeline)}/${INDEX_FILE}`) === undefined,
-  );
+  const absent = (await remoteTimelines(writer)).filter(({ tenant, timeline }) => {
+    const path = `${timelineDirectory(storeDirectory, tenant, timeline)}/${INDEX_FILE}`;
+    const damage = damageOf(fileSystem, path);
+    if (damage !== undefined) told.onDamage(tenant, timeline, damage);
+    return damage !== undefined || fileSystem.size(path) === undefined;
+  });
   const restored: RemoteIndex[] = [];
   await Promise.all(
     absent.map(({ tenant, timeline }) =>
@@ -51,12 +61,25 @@ export async function restoreTimelines(
           const index = await restore(writer, fileSystem, storeDirectory, tenant, timeline);
           if (index !== undefined) restored.push(index);
         } catch (error) {
-          onFailure(tenant, timeline, error as Error);
+          told.onFailure(tenant, timeline, error as Error);
         }
       }),
     ),
   );
   return restored;
+}
+
+/** What is wrong with a local index; undefined when it is sound, or not there. */
+function damageOf(fileSystem: FileSystem, path: string): CorruptionError | undefined {
+  const bytes = fileSystem.readFile(path);
+  if (bytes === undefined) return undefined;
+  try {
+    decodeIndex(bytes, path);
+    return undefined;
+  } catch (error) {
+    if (!(error instanceof CorruptionError)) throw error;
+    return error;
+  }
 }
 
 async function restore(

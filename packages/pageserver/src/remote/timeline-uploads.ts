@@ -29,6 +29,8 @@ export interface UploadContext {
   readonly concurrency: Concurrency;
   /** Pauses after failures. */
   readonly retries: RetryPolicy;
+  /** Called when remote storage is known to have more than before. */
+  readonly onDurable: () => void;
 }
 
 /**
@@ -87,6 +89,12 @@ export class TimelineUploads {
   /** Layers that are to be uploaded. */
   get queue(): readonly IndexedLayer[] {
     return this.#wanted.layers.filter(({ fileName }) => !this.#uploaded.has(fileName));
+  }
+
+  /** True when the newest index, which counts, names the layer. */
+  isDurable(fileName: string): boolean {
+    const { writer } = this.#context;
+    return this.#remote?.writer === writer.identity && this.#remote.layers.has(fileName) && !this.#stopped();
   }
 
   /**
@@ -206,6 +214,7 @@ export class TimelineUploads {
     this.#remoteConsistentLsn = found.index.diskConsistentLsn;
     if (found.generation === writer.generation) this.#nextSequence = found.sequence + 1;
     if (isOwn) for (const [fileName, layer] of found.layers) this.#uploaded.set(fileName, layer);
+    this.#context.onDurable();
   }
 
   async #putLayers(wanted: TimelineIndex): Promise<void> {
@@ -263,6 +272,7 @@ export class TimelineUploads {
     }
     for (const key of await concurrency.run(() => superfluousKeys(writer, next))) this.#garbage.add(key);
     log.info({ ...this.#fields(), layers: layers.size, sequence: next.sequence }, 'index uploaded');
+    this.#context.onDurable();
   }
 
   /** Removes what the newest index does not name. It was validated after that index was put, so that no index that counts, here or at a newer writer, names it. */

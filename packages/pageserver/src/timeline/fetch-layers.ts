@@ -1,40 +1,134 @@
-import { assert } from '@zenith/base';
-import { AbsentLayerError } from './absent-layer.ts';
+import { assert, AssertionError, CorruptionError } from '@zenith/base';
+import { AbsentLayerError } from '../layers/absent-layer-error.ts';
+import { damagedLayerOf } from '../layers/damaged-layer-error.ts';
+import type { LayerFile } from '../layers/layer-file.ts';
 import type { TimelineState } from './timeline-state.ts';
 
-/**
- * Fetches the layer that a read of `state` found absent; it may be an ancestor's. Reads of other layers go on.
- * @param signal gives up the wait; the fetch goes on for others
- * @throws CorruptionError; RemoteStorageError; what the file system throws; the signal's reason
- */
-export async function fetchAbsent(
-  state: TimelineState,
-  { view, layer }: AbsentLayerError,
-  signal: AbortSignal,
-): Promise<void> {
-  let owner: TimelineState | undefined = state;
-  while (owner !== undefined && owner !== view) owner = owner.ancestor?.state;
-  const { remote } = state.shared;
-  assert(owner !== undefined && remote !== undefined, 'an absent layer is of the timeline or of an ancestor');
-  const { tenant, timeline, layersDirectory } = owner;
-  const fileName = layer.path.slice(layersDirectory.length + 1);
-  const found = owner;
-  await orAborted(signal, async () => {
-    await remote.fetch(tenant, timeline, layersDirectory, fileName);
-    await found.becameResident(layer);
-  });
+/** A layer of this size or less is fetched whole where its last bytes would do. Unit: bytes. */
+const WHOLE_BYTES_MAX = 256 * 1024;
+
+/** Most times that one read is made anew: it has got further each time, and looks at a bounded number of layers. */
+const ATTEMPTS_MAX = 100_000;
+
+/** Fetches what a piece of work finds missing; keeps it on this disk until {@link release}. */
+export class LayerFetches {
+  readonly #state: TimelineState;
+  readonly #signal: AbortSignal;
+  readonly #held = new Set<LayerFile>();
+
+  /**
+   * @param state whose reads these are
+   * @param signal gives up waiting; what is being fetched goes on for others
+   */
+  constructor(state: TimelineState, signal: AbortSignal) {
+    this.#state = state;
+    this.#signal = signal;
+  }
+
+  /**
+   * Undefined when nothing can be done about what a read threw; otherwise the read may be made again when the promise resolves.
+   * @returns a promise that rejects with CorruptionError, RemoteStorageError or what the file system throws when a layer cannot be fetched; with the signal's reason
+   */
+  remedy(error: unknown): Promise<void> | undefined {
+    const wanted = remedyOf(this.#state, error);
+    return wanted.length === 0 ? undefined : this.#fetch(wanted);
+  }
+
+  /** What was fetched may go from this disk again. */
+  release(): void {
+    for (const layer of this.#held) layer.holds--;
+    this.#held.clear();
+    this.#state.shared.disk.keepWithin();
+  }
+
+  async #fetch(layers: readonly LayerFile[]): Promise<void> {
+    for (const layer of layers) {
+      if (this.#held.has(layer)) continue;
+      this.#held.add(layer);
+      layer.holds++;
+    }
+    await orAborted(this.#signal, async () => {
+      const results = await Promise.allSettled(layers.map((layer) => fetchOnce(this.#state, layer)));
+      for (const result of results) if (result.status === 'rejected') throw result.reason;
+    });
+  }
 }
 
-/** Runs `read`, again from its beginning each time it found a layer absent and that was fetched. @throws as `read` and {@link fetchAbsent} */
+/**
+ * Runs `read` of a timeline, again from its beginning each time it found layers absent, or damaged where remote storage has them, and they were fetched.
+ * @throws as `read`, and as {@link LayerFetches.remedy}
+ */
 export async function fetching<T>(state: TimelineState, signal: AbortSignal, read: () => T | Promise<T>): Promise<T> {
-  for (;;) {
-    try {
-      return await read();
-    } catch (error) {
-      if (!(error instanceof AbsentLayerError)) throw error;
-      await fetchAbsent(state, error, signal);
+  const fetches = new LayerFetches(state, signal);
+  try {
+    for (let attempt = 1; ; attempt++) {
+      try {
+        return await read();
+      } catch (error) {
+        const remedy = attempt < ATTEMPTS_MAX ? fetches.remedy(error) : undefined;
+        if (remedy === undefined) throw error;
+        await remedy;
+      }
     }
+  } finally {
+    fetches.release();
   }
+}
+
+/** True when {@link fetching} can do something about what a read threw. */
+export function hasRemedy(state: TimelineState, error: unknown): boolean {
+  return remedyOf(state, error).length > 0;
+}
+
+/** The layers to be fetched before a read that threw `error` is made again; none when that would be in vain. */
+function remedyOf(state: TimelineState, error: unknown): readonly LayerFile[] {
+  if (error instanceof AbsentLayerError) return error.layers;
+  const damaged = damagedLayerOf(error);
+  if (damaged === undefined || damaged.isMended || state.shared.remote === undefined) return [];
+  damaged.damage = error as CorruptionError;
+  return [damaged];
+}
+
+/** Several who want a layer share the work. */
+function fetchOnce(state: TimelineState, layer: LayerFile): Promise<void> {
+  layer.arrival ??= fetchOne(state, layer).finally(() => {
+    layer.arrival = undefined;
+  });
+  return layer.arrival;
+}
+
+async function fetchOne(state: TimelineState, layer: LayerFile): Promise<void> {
+  const owner = ownerOf(state, layer);
+  const { remote, disk, log } = state.shared;
+  assert(owner !== undefined && remote !== undefined, 'an absent layer is of the timeline or of an ancestor');
+  const { tenant, timeline, layersDirectory } = owner;
+  const { damage, identity } = layer;
+  if (layer.isResident && damage === undefined) return;
+  const name = { tenant, timeline, layersDirectory, fileName: owner.fileNameOf(layer) };
+  try {
+    if (!layer.isOpen && damage === undefined && identity.fileBytes > WHOLE_BYTES_MAX) {
+      await owner.openByTail(layer, await remote.fetchTail(name));
+      return;
+    }
+    await disk.arriving(identity.fileBytes, async () => {
+      await remote.fetch(name);
+      await owner.fileArrived(layer);
+    });
+  } catch (error) {
+    // Replaced meanwhile: the read is made again without it.
+    if (!owner.has(layer)) return;
+    if (damage === undefined || !(error instanceof Error) || error instanceof AssertionError) throw error;
+    const message = `${damage.message}; remote storage does not help: ${error.message}`;
+    throw new CorruptionError(message, undefined, { cause: error });
+  }
+  if (damage !== undefined)
+    log.warn({ tenant, timeline, err: damage }, 'a damaged layer was replaced by what remote storage has');
+}
+
+function ownerOf(state: TimelineState, layer: LayerFile): TimelineState | undefined {
+  let at: TimelineState | undefined = state;
+  while (at !== undefined && !layer.path.startsWith(`${at.layersDirectory}/`)) at = at.ancestor?.state;
+  return at;
 }
 
 /** What `work` gives, or the signal's reason when that comes first. */

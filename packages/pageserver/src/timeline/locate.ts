@@ -2,10 +2,10 @@ import type { Lsn } from '@zenith/base';
 import type { ObjectId } from '../key-space/object-table.ts';
 import { isBase, type ValueKind } from '../key-space/value.ts';
 import type { InMemoryLayer } from '../layers/in-memory-layer.ts';
+import { AbsentLayerError } from '../layers/absent-layer-error.ts';
 import { NO_ENTRY } from '../layers/key-heads.ts';
 import type { Tier } from '../layers/layer-map.ts';
 import { afterStoredKey } from '../key-space/stored-key.ts';
-import { AbsentLayerError } from './absent-layer.ts';
 import type { ReadPlan } from './read-plan.ts';
 import type { TimelineView } from './view.ts';
 
@@ -35,7 +35,7 @@ export function locate(
     for (const tier of at.layerMap.tiers) {
       if (tier.lsnStart > limit) continue;
       if (tier.lsnEnd <= floor) return true;
-      if (tier.absent.length > 0) requireResident(at, tier, object, block);
+      if (tier.closed.length > 0) requireOpenAt(at, tier, object, block);
       if (locateInTier(tier, object, block, limit, floor, plan)) return true;
     }
     const ancestor = at.ancestorView;
@@ -45,10 +45,10 @@ export function locate(
   }
 }
 
-function requireResident(view: TimelineView, tier: Tier, object: ObjectId, block: number): void {
+function requireOpenAt(view: TimelineView, tier: Tier, object: ObjectId, block: number): void {
   const start = view.objects.storedKey(object, block);
-  const layer = tier.absentIn({ start, end: afterStoredKey(start) });
-  if (layer !== undefined) throw new AbsentLayerError(view, layer);
+  const closed = tier.closedIn({ start, end: afterStoredKey(start) });
+  if (closed.length > 0) throw new AbsentLayerError(closed);
 }
 
 function locateInMemory(

@@ -6,6 +6,8 @@ export interface StorageOptions {
   readonly pageCacheBytes: number;
   /** Part of it for index blocks of layer files. */
   readonly indexCacheBytes: number;
+  /** Layer files may have so much of the disk: above it those that were read longest ago are removed, as far as remote storage has them. Infinite: none is. */
+  readonly diskBytes: number;
   /** An in-memory layer this large is frozen and flushed; so much WAL, about, is ingested again after a crash. */
   readonly checkpointDistanceBytes: number;
   /** Ingest of a timeline pauses while more frozen layers than this wait for their flush. */
@@ -45,6 +47,7 @@ export const DEFAULT_STORAGE_OPTIONS: StorageOptions = {
   memoryBytes: 512 * MIB,
   pageCacheBytes: 64 * MIB,
   indexCacheBytes: 64 * MIB,
+  diskBytes: Number.POSITIVE_INFINITY,
   checkpointDistanceBytes: 128 * MIB,
   frozenLayersMax: 1,
   layerBytesTarget: 128 * MIB,

@@ -4,7 +4,7 @@ import { ObjectKind } from '../key-space/object.ts';
 import { NO_OBJECT, type ObjectId } from '../key-space/object-table.ts';
 import type { KeyRange } from '../key-space/stored-key.ts';
 import { ValueKind } from '../key-space/value.ts';
-import { keysOfObject, requireKeys } from './absent-layer.ts';
+import { keysOfObject, requireOpen } from './require-layers.ts';
 import { StorageError } from './errors.ts';
 import { locate, NO_FLOOR } from './locate.ts';
 import { PageCache } from './page-cache.ts';
@@ -141,7 +141,7 @@ export class PageReader {
     const known = this.#sizes.get(view.number, object, lsn);
     if (known !== UNKNOWN_SIZE) return known;
     const sizeObject = view.objects.sizeObject(object);
-    if (sizeObject === NO_OBJECT) requireKeys(view, keysOfSize(view, object));
+    if (sizeObject === NO_OBJECT) requireOpen(view, keysOfSize(view, object));
     if (sizeObject === NO_OBJECT || !this.#locateSmall(view, sizeObject, lsn)) return NO_SIZE;
     const plan = this.#sizePlan;
     const length = plan.lengths[0] as number;

@@ -1,4 +1,5 @@
 import { assert, type Lsn } from '@zenith/base';
+import { AbsentLayerError } from '../layers/absent-layer-error.ts';
 import { EntryScratch } from '../layers/in-memory-layer.ts';
 import type { LayerFile } from '../layers/layer-file.ts';
 import { IndexEntry } from '../layers/layer-format.ts';
@@ -102,7 +103,7 @@ export class ReadPlan {
 
   /**
    * Reads the chunks among pieces [from, to) into the arena; then every one of those pieces has its bytes.
-   * @throws CorruptionError naming the layer file; StorageError `page-history-too-long`
+   * @throws CorruptionError naming the layer file; StorageError `page-history-too-long`; AbsentLayerError
    */
   fetch(from: number, to: number): void {
     const order = this.#order;
@@ -114,6 +115,7 @@ export class ReadPlan {
       total += (this.lengths[i] as number) + GAP_BYTES;
     }
     if (order.length === 0) return;
+    this.#requireResident();
     if (total > PLAN_BYTES_MAX + order.length * GAP_BYTES)
       throw new StorageError(
         'page-history-too-long',
@@ -155,6 +157,16 @@ export class ReadPlan {
       used += end - start;
       first = next;
     }
+  }
+
+  /** All layers that are missing at once: they are fetched side by side. */
+  #requireResident(): void {
+    let absent: Set<LayerFile> | undefined;
+    for (const i of this.#order) {
+      const layer = this.layers[i] as LayerFile;
+      if (!layer.isResident) (absent ??= new Set()).add(layer);
+    }
+    if (absent !== undefined) throw new AbsentLayerError([...absent]);
   }
 
   #next(): number {

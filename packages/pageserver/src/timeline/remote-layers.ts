@@ -1,18 +1,36 @@
 import type { Lsn, TenantId, TimelineId } from '@zenith/base';
+import type { LayerTail } from '../layers/layer-summary.ts';
 import type { TimelineIndex } from './timeline-index.ts';
+
+/** Names the layer file of a timeline. */
+export interface RemoteLayerName {
+  readonly tenant: TenantId;
+  readonly timeline: TimelineId;
+  readonly layersDirectory: string;
+  readonly fileName: string;
+}
 
 /** What the storage engine and remote storage say to each other. Without it a store lives on its local disk alone. */
 export interface RemoteLayers {
   /**
-   * `index` is durable on the local disk, and so are the layers it names: remote storage is to have all of it. Called in order, once when a timeline is opened and then after every change of its
+   * `index` is durable on the local disk, and so are the layers it names, here or in remote storage, which is to have all of it. Called in order, once when a timeline is opened and then after every change of its
    * layers. A layer that a later index does not name may be gone from the local disk.
    */
   indexWritten(layersDirectory: string, index: TimelineIndex): void;
   /**
-   * Brings a layer file that an index names to its place on the local disk; several calls for one share the work.
+   * Brings a layer file that an index names to its place on the local disk, in one step, instead of what may be there. One call for a layer at a time.
    * @throws CorruptionError; RemoteStorageError; what the file system throws
    */
-  fetch(tenant: TenantId, timeline: TimelineId, layersDirectory: string, fileName: string): Promise<void>;
+  fetch(layer: RemoteLayerName): Promise<void>;
+  /**
+   * The last bytes of a layer, enough for its summary.
+   * @throws CorruptionError; RemoteStorageError
+   */
+  fetchTail(layer: RemoteLayerName): Promise<LayerTail>;
+  /** True when the newest index in remote storage, which counts, names the layer: this disk may lose it. */
+  isDurable(tenant: TenantId, timeline: TimelineId, fileName: string): boolean;
+  /** Has `listener` called whenever {@link isDurable} may say more than before. */
+  whenDurable(listener: () => void): void;
   /** Everything up to here survives the loss of the local disk; 0 while nothing is known to. */
   remoteConsistentLsn(tenant: TenantId, timeline: TimelineId): Lsn;
 }

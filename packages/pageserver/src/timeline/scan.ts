@@ -1,6 +1,6 @@
 import { assert, type Lsn } from '@zenith/base';
 import { ObjectKind } from '../key-space/object.ts';
-import { keysOfKind, requireKeys } from './absent-layer.ts';
+import { keysOfKind, requireOpen } from './require-layers.ts';
 import type { TimelineState } from './timeline-state.ts';
 
 /** Names an object in its kind. */
@@ -33,7 +33,7 @@ export function scanObjects(
 ): void {
   assert(kind !== ObjectKind.relation && kind !== ObjectKind.slru, 'a scan is of small objects');
   const { objects, shared } = state;
-  requireKeys(state, keysOfKind(kind));
+  requireOpen(state, keysOfKind(kind));
   const { spc, db } = prefix ?? {};
   for (const object of objects.sorted(kind).slice()) {
     if ((spc !== undefined && objects.spc(object) !== spc) || (db !== undefined && objects.db(object) !== db)) continue;

@@ -1,5 +1,6 @@
 import type { LayerAccess } from '../layers/layer-file.ts';
 import type { SlabPool } from '../layers/slab.ts';
+import type { LayerDisk } from './layer-disk.ts';
 import type { StorageOptions } from './options.ts';
 import type { PageReader } from './page-reader.ts';
 import type { PageRedo } from './redo.ts';
@@ -34,6 +35,7 @@ export interface StorageShared {
   readonly redo: PageRedo;
   readonly log: StorageLog;
   readonly memory: LayerMemory;
+  readonly disk: LayerDisk;
   /** Undefined: there is no remote storage. */
   readonly remote: RemoteLayers | undefined;
   /** Monotonic time. Unit: milliseconds. */

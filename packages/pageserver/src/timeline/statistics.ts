@@ -14,7 +14,11 @@ export interface TimelineStatistics {
   readonly imageLayers: number;
   /** Size of all layer files. */
   readonly layerFileBytes: number;
-  /** Size of the image layers among them. */
+  /** Layers whose files are only in remote storage. */
+  readonly absentLayers: number;
+  /** Size of the layer files on this disk. */
+  readonly residentFileBytes: number;
+  /** Size of the image layers among all. */
   readonly imageFileBytes: number;
   /** Readers waiting for WAL. */
   readonly waiters: number;
@@ -31,9 +35,19 @@ export function timelineStatistics(
   flushError: Error | undefined,
   compactionError: Error | undefined,
 ): TimelineStatistics {
-  const counts = { levelZeroLayers: 0, deltaLayers: 0, imageLayers: 0, layerFileBytes: 0, imageFileBytes: 0 };
+  const counts = {
+    levelZeroLayers: 0,
+    deltaLayers: 0,
+    imageLayers: 0,
+    layerFileBytes: 0,
+    absentLayers: 0,
+    residentFileBytes: 0,
+    imageFileBytes: 0,
+  };
   for (const { layer, level } of state.layerMap.placed) {
     counts.layerFileBytes += layer.identity.fileBytes;
+    if (layer.isResident) counts.residentFileBytes += layer.identity.fileBytes;
+    else counts.absentLayers++;
     if (layer.identity.kind === LayerKind.image) {
       counts.imageLayers++;
       counts.imageFileBytes += layer.identity.fileBytes;

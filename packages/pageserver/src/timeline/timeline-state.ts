@@ -6,6 +6,7 @@ import { InMemoryLayer } from '../layers/in-memory-layer.ts';
 import { LayerFile } from '../layers/layer-file.ts';
 import { LayerMap, type PlacedLayer } from '../layers/layer-map.ts';
 import { parseLayerName } from '../layers/layer-name.ts';
+import type { LayerTail } from '../layers/layer-summary.ts';
 import type { WrittenLayer } from '../layers/layer-writer.ts';
 import type { StorageShared } from './shared.ts';
 import { INDEX_FILE, type IndexedLayer, type TimelineIndex, writeIndex } from './timeline-index.ts';
@@ -108,26 +109,41 @@ export class TimelineState implements TimelineView {
     return result;
   }
 
-  /**
-   * Opens a layer that has come to this disk, in its place in the map; one that is open already is left alone. The file of one that compaction has replaced meanwhile is removed. The index stays as it is.
-   * @throws CorruptionError
-   */
-  becameResident(layer: LayerFile): Promise<void> {
+  /** True while the layer is one of the timeline's. */
+  has(layer: LayerFile): boolean {
+    return this.layerMap.placed.some((one) => one.layer === layer);
+  }
+
+  /** A layer's name, as the index has it. */
+  fileNameOf(layer: LayerFile): string {
+    return layer.path.slice(this.layersDirectory.length + 1);
+  }
+
+  /** Opens a closed layer by its last bytes, in its place in the map. @throws CorruptionError */
+  openByTail(layer: LayerFile, tail: LayerTail): Promise<void> {
+    return this.#betweenChanges(layer, () => layer.openByTail(tail, this.objects));
+  }
+
+  /** The file of a layer has come to its place on this disk. That of one that compaction has replaced meanwhile is removed. @throws CorruptionError */
+  fileArrived(layer: LayerFile): Promise<void> {
+    return this.#betweenChanges(
+      layer,
+      () => layer.fileArrived(this.objects),
+      () => this.shared.access.fileSystem.unlink(layer.path),
+    );
+  }
+
+  /** Changes how a layer stands, in its place in the map, or does something else when it has none any more. The index stays as it is. */
+  #betweenChanges(layer: LayerFile, change: () => void, otherwise = (): void => undefined): Promise<void> {
     const result = this.#publishing.then(() => {
-      const { identity, path } = layer;
-      const placed = this.layerMap.placed.find((one) => one.layer.path === path);
-      if (placed === undefined) {
-        const { fileSystem } = this.shared.access;
-        if (fileSystem.size(path) !== undefined) fileSystem.unlink(path);
+      const tier = this.layerMap.tiers.find(({ layers }) => layers.includes(layer));
+      if (tier === undefined) {
+        otherwise();
+        return;
       }
-      if (placed?.layer !== layer) return;
-      const opened = this.#open({
-        fileName: path.slice(this.layersDirectory.length + 1),
-        kind: identity.kind,
-        level: placed.level,
-        fileBytes: identity.fileBytes,
-      });
-      this.layerMap = this.layerMap.with([opened], new Set([layer]));
+      const wasOpen = layer.isOpen;
+      change();
+      if (!wasOpen) tier.layerOpened();
     });
     this.#publishing = result.catch(() => undefined);
     return result;
@@ -139,6 +155,10 @@ export class TimelineState implements TimelineView {
     const added = change.added.map((layer) =>
       this.#open({ fileName: layer.fileName, kind: layer.kind, level: change.level, fileBytes: layer.fileBytes }),
     );
+    // What was just written has to be here and sound: memory is about to forget it.
+    for (const { layer } of added)
+      if (!layer.isResident)
+        throw layer.damage ?? new CorruptionError('the layer file does not exist', { source: layer.path });
     const map = this.layerMap.with(added, change.removed);
     const diskConsistentLsn = change.diskConsistentLsn ?? this.diskConsistentLsn;
     const index = this.#indexWith(map.placed, diskConsistentLsn);
@@ -147,6 +167,7 @@ export class TimelineState implements TimelineView {
     this.diskConsistentLsn = diskConsistentLsn;
     this.shared.remote?.indexWritten(this.layersDirectory, index);
     change.whenPublished?.();
+    this.shared.disk.keepWithin();
   }
 
   #open(indexed: IndexedLayer): PlacedLayer {
@@ -178,7 +199,7 @@ export class TimelineState implements TimelineView {
       diskConsistentLsn,
       nextGeneration: this.#nextGeneration,
       layers: placed.map(({ layer, level }) => ({
-        fileName: layer.path.slice(this.layersDirectory.length + 1),
+        fileName: this.fileNameOf(layer),
         kind: layer.identity.kind,
         level,
         fileBytes: layer.identity.fileBytes,

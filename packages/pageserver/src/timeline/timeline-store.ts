@@ -4,6 +4,7 @@ import { ObjectTable } from '../key-space/object-table.ts';
 import { BlockCache } from '../layers/block-cache.ts';
 import { FileHandles } from '../layers/file-handles.ts';
 import { type FileSystem, localFileSystem } from '../layers/file-system.ts';
+import type { LayerAccess } from '../layers/layer-file.ts';
 import { SLAB_BYTES, SlabPool } from '../layers/slab.ts';
 import { StorageError } from './errors.ts';
 import { DEFAULT_STORAGE_OPTIONS, layerMemoryBytes, type StorageOptions } from './options.ts';
@@ -15,6 +16,7 @@ import { loadTimelines } from './load-timelines.ts';
 import { Timeline } from './timeline.ts';
 import { ImportWriter } from './timeline-import.ts';
 import { type TimelineIndex, writeIndex } from './timeline-index.ts';
+import { LayerDisk } from './layer-disk.ts';
 import { layersDirectory, TimelineState } from './timeline-state.ts';
 import { timelineDirectory, timelinesDirectory } from './store-layout.ts';
 
@@ -85,25 +87,36 @@ export class TimelineStore {
     const fileSystem = given.fileSystem ?? localFileSystem;
     const redo = given.redo ?? postgresRedo();
     let layers = 0;
+    const access: LayerAccess = {
+      fileSystem,
+      handles: new FileHandles(fileSystem, options.openFilesMax),
+      indexBlocks: new BlockCache(options.indexCacheBytes),
+      nextLayerNumber: () => ++layers,
+      uses: { count: 0 },
+      canFetch: given.remote !== undefined,
+    };
+    const log = given.log ?? SILENT;
     const shared: StorageShared = {
       options,
-      access: {
-        fileSystem,
-        handles: new FileHandles(fileSystem, options.openFilesMax),
-        indexBlocks: new BlockCache(options.indexCacheBytes),
-        nextLayerNumber: () => ++layers,
-        canFetch: given.remote !== undefined,
-      },
+      access,
       slabs: new SlabPool(Math.ceil(Math.min(IDLE_SLAB_BYTES, options.checkpointDistanceBytes) / SLAB_BYTES)),
       reader: new PageReader(redo, options.pageCacheBytes),
       redo,
-      log: given.log ?? SILENT,
+      log,
+      disk: new LayerDisk({
+        access,
+        remote: given.remote,
+        log,
+        bytesMax: options.diskBytes,
+        timelines: () => store.#states.values(),
+      }),
       memory: { open: 0, frozen: 0, max: layerMemoryBytes(options), relieve: () => undefined },
       remote: given.remote,
       now: given.now ?? (() => performance.now()),
     };
     const store = new TimelineStore(directory, shared);
     shared.memory.relieve = () => store.#relieve();
+    given.remote?.whenDurable(() => shared.disk.keepWithin());
     for (const loaded of loadTimelines(fileSystem, directory, shared.log)) {
       if ('error' in loaded) store.#broken.set(nameOf(loaded.tenant, loaded.timeline), loaded.error);
       else store.#open(loaded.index);
@@ -217,6 +230,11 @@ export class TimelineStore {
   get memoryBytes(): number {
     const { memory, access, reader } = this.#shared;
     return memory.open + memory.frozen + access.indexBlocks.bytes + reader.pageCache.bytes;
+  }
+
+  /** Layer files on this disk, and what was evicted since the start. */
+  get disk(): Pick<LayerDisk, 'residentBytes' | 'evictedLayers' | 'evictedBytes'> {
+    return this.#shared.disk;
   }
 
   /** Flushes and closes every timeline. @throws AggregateError of what flushes threw; everything is closed all the same */

@@ -9,11 +9,12 @@ import { lsnAtTime } from '../commit-times/lsn-at-time.ts';
 import { ObjectKind } from '../key-space/object.ts';
 import { NO_OBJECT, type ObjectId } from '../key-space/object-table.ts';
 import { ValueKind } from '../key-space/value.ts';
-import { type AbsentLayerError, ALL_KEYS, keysOfObject, requireKeys } from './absent-layer.ts';
+import { describeLayers, type DescribedLayers } from './describe-layers.ts';
 import { StorageError } from './errors.ts';
-import { fetchAbsent, fetching } from './fetch-layers.ts';
+import { fetching, hasRemedy } from './fetch-layers.ts';
 import { flushOldest } from './flush.ts';
 import { LsnWaiters, type WaitOptions } from './lsn-waiters.ts';
+import { keysOfObject, requireOpen, requireSmallObjects } from './require-layers.ts';
 import { requireLsn } from './require-lsn.ts';
 import { scanObjects, type ScanPrefix, type ScanVisit } from './scan.ts';
 import { timelineStatistics, type TimelineStatistics } from './statistics.ts';
@@ -86,6 +87,11 @@ export class Timeline {
     return timelineStatistics(this.#state, this.#waiters.count, this.#flushError, this.#compactionError);
   }
 
+  /** Where its values are, for people. */
+  get layers(): DescribedLayers {
+    return describeLayers(this.#state);
+  }
+
   /** The small integer that stands for an object in this process, for every timeline of the tenant. For those who put; those who only read use {@link find}. */
   intern(kind: ObjectKind, spc: number, db: number, rel: number, fork: number): ObjectId {
     return this.#state.objects.intern(kind, spc, db, rel, fork);
@@ -94,7 +100,7 @@ export class Timeline {
   /** The id of an object, or NO_OBJECT when nobody has ever put anything for it: all reads accept that and say that it does not exist. @throws AbsentLayerError */
   find(kind: ObjectKind, spc: number, db: number, rel: number, fork: number): ObjectId {
     const found = this.#state.objects.find(kind, spc, db, rel, fork);
-    if (found === NO_OBJECT) requireKeys(this.#state, keysOfObject(kind, spc, db, rel, fork));
+    if (found === NO_OBJECT) requireOpen(this.#state, keysOfObject(kind, spc, db, rel, fork));
     return found;
   }
 
@@ -205,25 +211,27 @@ export class Timeline {
     return { timeline: state.timeline, lsn, time: committed };
   }
 
-  /** Fetches the layer that a read found absent. @throws CorruptionError; RemoteStorageError; what the file system throws; StorageError `closing` */
-  fetchLayer(error: AbsentLayerError): Promise<void> {
-    return fetchAbsent(this.#state, error, this.#closing.signal);
+  /** True when {@link fetching} can do something about what a read threw: a layer is not on this disk, or damaged there, and remote storage has it. */
+  hasRemedy(error: unknown): boolean {
+    return hasRemedy(this.#state, error);
   }
 
-  /** Runs `read`, again from its beginning each time it found a layer absent and that was fetched. @throws as `read` and {@link fetchLayer} */
+  /**
+   * Runs `read`, again from its beginning each time it found something that can be fetched and that was fetched.
+   * @throws as `read`; CorruptionError, RemoteStorageError, what the file system throws, when it cannot be fetched; StorageError `closing`
+   */
   fetching<T>(read: () => T | Promise<T>): Promise<T> {
     return fetching(this.#state, this.#closing.signal, read);
   }
 
   /**
-   * Fetches every layer that is absent, here and in the ancestors: ingest, flush and compaction look anywhere, in the middle of what they do.
-   * @param signal ends it between two layers
-   * @throws as {@link fetchLayer}; the signal's reason
+   * Fetches what ingest looks at in the middle of a record; from then on it stays on this disk.
+   * @throws as {@link fetching}; the signal's reason
    */
-  async fetchAll(signal?: AbortSignal): Promise<void> {
+  async fetchForIngest(signal?: AbortSignal): Promise<void> {
     await this.fetching(() => {
       signal?.throwIfAborted();
-      requireKeys(this.#state, ALL_KEYS);
+      requireSmallObjects(this.#state);
     });
   }
 
@@ -268,7 +276,7 @@ export class Timeline {
    */
   async compact(threshold = 1): Promise<CompactionResult> {
     while (this.#compacting !== undefined) await this.#compacting.catch(() => undefined);
-    this.#compacting = this.fetchAll().then(() => compact(this.#state, threshold, this.#closing.signal));
+    this.#compacting = this.fetching(() => compact(this.#state, threshold, this.#closing.signal));
     try {
       const result = await this.#compacting;
       this.#compactionError = undefined;

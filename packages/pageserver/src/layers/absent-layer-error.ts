@@ -1,0 +1,13 @@
+import { StorageError } from '../timeline/errors.ts';
+import type { LayerFile } from './layer-file.ts';
+
+/** A read needs layers that are not on this disk: the caller has them fetched and reads again. Nothing has changed by the attempt. */
+export class AbsentLayerError extends StorageError {
+  /** At least one; of the timeline that is read, or of its ancestors. */
+  readonly layers: readonly LayerFile[];
+
+  constructor(layers: readonly LayerFile[]) {
+    super('layer-absent', `layer ${layers[0]?.path ?? ''} is not on this disk yet: try again`);
+    this.layers = layers;
+  }
+}
