@@ -1,4 +1,4 @@
-import { rmSync } from 'node:fs';
+import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { formatLsn, parseLsn, type Lsn } from '@zenith/base';
 import { expect } from 'vitest';
@@ -12,6 +12,9 @@ interface TimelineJson {
   readonly uploads: string;
   readonly uploadError: string | null;
 }
+
+/** Less than the pages of an empty cluster take. Unit: bytes. */
+const DISK_BYTES = 2 * 1024 * 1024;
 
 /** Longest that an upload may take. Unit: ms. */
 const UPLOAD_MAX_MS = 60_000;
@@ -44,7 +47,7 @@ async function uploadBranch(zenith: Zenith, branch: string): Promise<Lsn> {
 
 /**
  * Loses the pageserver's disk: rows on two branches, some uploaded, some later ones not, then `kill -9` and no folder any more. Everything must come back, from remote storage and from the
- * safekeepers, and old history must be readable.
+ * safekeepers, and old history must be readable, on a disk that is too small for all of it.
  */
 export async function loseTheDisk(zenith: Zenith): Promise<void> {
   await zenith.run('start');
@@ -60,7 +63,11 @@ export async function loseTheDisk(zenith: Zenith): Promise<void> {
   await zenith.kill('pageserver');
   await zenith.run('pg', 'stop', 'child', '--destroy');
   await zenith.run('pg', 'stop', 'main', '--destroy');
-  rmSync(join(zenith.repository, 'pageserver'), { recursive: true });
+  const pageserver = join(zenith.repository, 'pageserver');
+  rmSync(pageserver, { recursive: true });
+  // The new disk is too small for all of it.
+  mkdirSync(pageserver);
+  writeFileSync(join(pageserver, 'pageserver.json'), JSON.stringify({ storage: { diskBytes: DISK_BYTES } }));
   await zenith.run('start');
   await zenith.startPostgres('main');
   await zenith.startPostgres('child');
@@ -73,4 +80,33 @@ export async function loseTheDisk(zenith: Zenith): Promise<void> {
   await zenith.run('branch', 'past', `main@${formatLsn(uploaded)}`);
   await zenith.startPostgres('past');
   expect(await zenith.query('past', sums)).toEqual(await zenith.query('main', expected('20000) i')));
+  await uploadBranch(zenith, 'main');
+  await expectEviction(zenith);
+  await expectSoundObjects(zenith);
+}
+
+/** Layers went from the disk that is too small for them, and those that did are in remote storage. */
+async function expectEviction(zenith: Zenith): Promise<void> {
+  const { layers } = await zenith.json<{ layers: { resident: boolean; remote: boolean; fileBytes: number }[] }>(
+    'layers',
+    'main',
+    '--svg',
+    join(zenith.directory, 'layers.svg'),
+  );
+  const absent = layers.filter(({ resident }) => !resident);
+  expect(absent.some(({ fileBytes }) => fileBytes > DISK_BYTES)).toBe(true);
+  expect(absent.every(({ remote }) => remote)).toBe(true);
+  expect(readFileSync(join(zenith.directory, 'layers.svg'), 'utf8').match(/<title>/g)).toHaveLength(layers.length);
+  const { pageserverHttpPort } = await zenith.branch('main');
+  const metrics = await (await fetch(`http://127.0.0.1:${pageserverHttpPort}/metrics`)).text();
+  expect(Number(/^zenith_pageserver_evicted_bytes_total (\d+)/m.exec(metrics)?.[1])).toBeGreaterThan(DISK_BYTES);
+}
+
+/** Remote storage has what its indexes say. */
+async function expectSoundObjects(zenith: Zenith): Promise<void> {
+  const report = await zenith.json<{ objects: number; missing: unknown[]; corrupt: unknown[]; foreign: unknown[] }>(
+    'scrub',
+  );
+  expect(report).toMatchObject({ missing: [], corrupt: [], foreign: [] });
+  expect(report.objects).toBeGreaterThan(4);
 }

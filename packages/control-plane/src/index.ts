@@ -9,7 +9,7 @@ export { ServiceRefusal } from './clients/http-json.ts';
 export { PageserverClient } from './clients/pageserver-client.ts';
 export { SafekeeperClient } from './clients/safekeeper-client.ts';
 export { SupervisorClient } from './clients/supervisor-client.ts';
-export type { PageserverTimeline, SafekeeperTimeline, SupervisorStatus } from './clients/answers.ts';
+export type { PageserverTimeline, SafekeeperTimeline, SupervisorStatus, TimelineLayers } from './clients/answers.ts';
 export {
   endpointProcess,
   endpointStatus,
@@ -47,6 +47,7 @@ export {
   type NodeOptions,
   type StopOptions,
 } from './nodes/start-stop.ts';
+export { scrubRemoteStorage, type ScrubReport, type ScrubRequest } from './nodes/scrub.ts';
 export { PG_MAJORS, type PgMajor } from '@zenith/pg-format';
 export { isAlive, type ProcessIdentity } from './process/process-identity.ts';
 export {

@@ -1,10 +1,12 @@
 import { readFileSync } from 'node:fs';
 import { parseTenantId, parseTimelineId } from '@zenith/base';
+import { openRemoteStorage } from '@zenith/remote-storage';
 import { Command } from 'commander';
 import { pino } from 'pino';
 import { readOptions } from './options.ts';
 import { bootstrap } from './process/bootstrap.ts';
 import { Pageserver } from './process/pageserver.ts';
+import { scrub } from './remote/scrub.ts';
 
 const { version } = JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')) as {
   version: string;
@@ -87,6 +89,22 @@ async function runBootstrap(given: {
   }
 }
 
+async function runScrub(given: { location: string; quick?: boolean; deleteOrphans?: boolean }): Promise<void> {
+  const storage = await openRemoteStorage(given.location);
+  try {
+    const report = await scrub(storage, {
+      readLayers: given.quick !== true,
+      deleteOrphans: given.deleteOrphans === true,
+    });
+    process.stdout.write(`${JSON.stringify(report)}\n`);
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message}\n`);
+    process.exitCode = 1;
+  } finally {
+    storage.close();
+  }
+}
+
 const program = new Command('pageserver')
   .description('Ingests WAL and serves any page of any branch at any LSN')
   .version(version);
@@ -105,5 +123,13 @@ program
   .requiredOption('--timeline <id>', 'id of the new timeline, 32 hexadecimal digits')
   .requiredOption('--pgdata <directory>', 'what to import')
   .action(runBootstrap);
+
+program
+  .command('scrub')
+  .description('compare the indexes in remote storage with what is there; prints one line of JSON')
+  .requiredOption('--location <place>', 'a folder, or s3://…')
+  .option('--quick', 'compare lengths, not checksums')
+  .option('--delete-orphans', 'remove objects that no index names and nobody can come to name')
+  .action(runScrub);
 
 await program.parseAsync();

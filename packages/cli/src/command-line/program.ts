@@ -3,6 +3,7 @@ import { branchCommand, lsnCommand } from './branch-commands.ts';
 import { portArgument, settingArgument } from './arguments.ts';
 import { addInitOptions, initOptions, type ParsedInitOptions } from './init-options.ts';
 import { describeCommand, runWork, type Surroundings } from './runner.ts';
+import { layersCommand, scrubCommand } from './storage-commands.ts';
 
 /** What every help ends with. */
 const EXIT_CODES =
@@ -167,6 +168,8 @@ export function buildProgram(around: Surroundings, version: string): Command {
     branchCommand(around),
     lsnCommand(around),
     psqlCommand(around),
+    layersCommand(around),
+    scrubCommand(around),
     upCommand(around),
   ]);
   program.addHelpText(

@@ -30,6 +30,29 @@ export const lsnAtTimeAnswer = v.object({
   commitTime: v.pipe(v.number(), v.safeInteger()),
 });
 
+/** Pageserver: `GET …/timeline/:timeline/layers`. */
+export const timelineLayers = v.object({
+  ...pageserverTimeline.entries,
+  memory: v.array(v.object({ frozen: v.boolean(), lsnStart: lsnText, lsnEnd: lsnText, memoryBytes: count })),
+  layers: v.array(
+    v.object({
+      name: v.string(),
+      kind: v.picklist(['delta', 'image']),
+      level: v.picklist([0, 1]),
+      keyStart: v.string(),
+      keyEnd: v.string(),
+      lsnStart: lsnText,
+      lsnEnd: lsnText,
+      fileBytes: count,
+      resident: v.boolean(),
+      remote: v.boolean(),
+    }),
+  ),
+});
+
+/** The layers of a timeline. */
+export type TimelineLayers = v.InferOutput<typeof timelineLayers>;
+
 /** Safekeeper: `GET …/timeline/:timeline`, and each element of `GET /v1/timelines`. */
 export const safekeeperTimeline = v.object({
   tenant: v.string(),

@@ -1,7 +1,15 @@
 import { formatLsn, type Lsn, type TenantId, type TimelineId } from '@zenith/base';
 import * as v from 'valibot';
 import type { Repository } from '../repository/repository.ts';
-import { checkAnswer, lsnAtTimeAnswer, readHealth, pageserverTimeline, type PageserverTimeline } from './answers.ts';
+import {
+  checkAnswer,
+  lsnAtTimeAnswer,
+  readHealth,
+  pageserverTimeline,
+  timelineLayers,
+  type PageserverTimeline,
+  type TimelineLayers,
+} from './answers.ts';
 import { callHttp, ServiceRefusal } from './http-json.ts';
 
 const SERVICE = 'the pageserver';
@@ -54,6 +62,15 @@ export class PageserverClient {
       if (error instanceof ServiceRefusal && error.status === 404) return undefined;
       throw error;
     }
+  }
+
+  /** Where the values of a timeline are. */
+  async layers(id: TimelineId): Promise<TimelineLayers> {
+    return checkAnswer(
+      SERVICE,
+      timelineLayers,
+      await this.#call('GET', `/v1/tenant/${this.#tenant}/timeline/${id}/layers`),
+    );
   }
 
   /** Creates a branch. Creating the same one again is harmless. */

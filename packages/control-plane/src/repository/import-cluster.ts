@@ -1,10 +1,9 @@
-import { execFile } from 'node:child_process';
 import type { Lsn, SystemId, TenantId, TimelineId } from '@zenith/base';
 import type { PgMajor } from '@zenith/pg-format';
 import * as v from 'valibot';
-import { ControlPlaneError, oneLine } from '../errors.ts';
+import { ControlPlaneError } from '../errors.ts';
 import { lsnText, pgMajor } from '../metadata/records.ts';
-import { serviceEntryPoint } from '../nodes/entry-points.ts';
+import { runPageserverCommand } from '../nodes/run-command.ts';
 
 /** Importing a fresh cluster takes a second or two. Unit: milliseconds. */
 const IMPORT_TIMEOUT_MS = 300_000;
@@ -53,40 +52,13 @@ export async function importCluster({
   pgdata,
   signal,
 }: ClusterImport): Promise<ImportedCluster> {
-  const args = [
-    serviceEntryPoint('pageserver'),
-    'bootstrap',
-    '--data-dir',
-    dataDir,
-    '--tenant',
-    tenant,
-    '--timeline',
-    timeline,
-    '--pgdata',
-    pgdata,
-  ];
-  const output = await new Promise<string>((done, failed) => {
-    const options = {
-      encoding: 'utf8',
-      timeout: IMPORT_TIMEOUT_MS,
-      maxBuffer: IMPORT_OUTPUT_MAX,
-      killSignal: 'SIGKILL',
-      ...(signal === undefined ? {} : { signal }),
-    } as const;
-    execFile(process.execPath, args, options, (error, stdout, stderr) => {
-      if (error === null) done(stdout);
-      else if (signal?.aborted === true) failed(new ControlPlaneError('interrupted', 'interrupted'));
-      else
-        failed(
-          new ControlPlaneError(
-            'import-failed',
-            `the pageserver could not import the new cluster: ${lastLine(stderr) ?? lastLine(stdout) ?? oneLine(error)}`,
-            { cause: error },
-          ),
-        );
-    });
+  const line = await runPageserverCommand({
+    args: ['bootstrap', '--data-dir', dataDir, '--tenant', tenant, '--timeline', timeline, '--pgdata', pgdata],
+    timeoutMs: IMPORT_TIMEOUT_MS,
+    outputMax: IMPORT_OUTPUT_MAX,
+    signal,
+    failure: { code: 'import-failed', what: 'the pageserver could not import the new cluster' },
   });
-  const line = lastLine(output) ?? '';
   try {
     const { lsn, ...rest } = v.parse(bootstrapSchema, JSON.parse(line));
     return { ...rest, startLsn: lsn };
@@ -95,9 +67,4 @@ export async function importCluster({
       cause: error,
     });
   }
-}
-
-function lastLine(text: string): string | undefined {
-  const line = text.trimEnd().split('\n').at(-1)?.trim();
-  return line === undefined || line === '' ? undefined : line;
 }

@@ -165,8 +165,10 @@ export class HttpService {
     });
     server.get<TimelineParams & { Querystring: { time?: string } }>(
       '/v1/tenant/:tenant/timeline/:timeline/lsn-at',
-      (request) => {
-        const found = this.#timeline(request.params).lsnAtTime(parseTime(request.query.time));
+      async (request) => {
+        const timeline = this.#timeline(request.params);
+        const time = parseTime(request.query.time);
+        const found = await timeline.fetching(() => timeline.lsnAtTime(time));
         return { timeline: found.timeline, lsn: formatLsn(found.lsn), commitTime: found.time };
       },
     );

@@ -20,6 +20,7 @@ import {
   readIndexEntry,
 } from './layer-format.ts';
 import type { LayerName } from './layer-name.ts';
+import type { LayerResidency } from './layer-residency.ts';
 import { INDEX_BLOCKS_MAX, type LayerSummary, type LayerTail, readSummary, tailBytesNeeded } from './layer-summary.ts';
 
 /** What reading layers needs and shares: one per store. */
@@ -59,7 +60,7 @@ export interface LayerIdentity {
  *
  * Where layers can be fetched, its file may be absent from this disk. It may even be closed: absent since the store was opened, so that nobody knows yet what is in it. It is opened by its file, or by the last bytes of it alone.
  */
-export class LayerFile {
+export class LayerFile implements LayerResidency {
   readonly path: string;
   readonly identity: LayerIdentity;
   /** This process's number of the layer. */

@@ -1,7 +1,7 @@
 import { assert, AssertionError, CorruptionError } from '@zenith/base';
 import { AbsentLayerError } from '../layers/absent-layer-error.ts';
 import { damagedLayerOf } from '../layers/damaged-layer-error.ts';
-import type { LayerFile } from '../layers/layer-file.ts';
+import type { LayerResidency } from '../layers/layer-residency.ts';
 import type { TimelineState } from './timeline-state.ts';
 
 /** A layer of this size or less is fetched whole where its last bytes would do. Unit: bytes. */
@@ -14,7 +14,7 @@ const ATTEMPTS_MAX = 100_000;
 export class LayerFetches {
   readonly #state: TimelineState;
   readonly #signal: AbortSignal;
-  readonly #held = new Set<LayerFile>();
+  readonly #held = new Set<LayerResidency>();
 
   /**
    * @param state whose reads these are
@@ -41,7 +41,7 @@ export class LayerFetches {
     this.#state.shared.disk.keepWithin();
   }
 
-  async #fetch(layers: readonly LayerFile[]): Promise<void> {
+  async #fetch(layers: readonly LayerResidency[]): Promise<void> {
     for (const layer of layers) {
       if (this.#held.has(layer)) continue;
       this.#held.add(layer);
@@ -81,7 +81,7 @@ export function hasRemedy(state: TimelineState, error: unknown): boolean {
 }
 
 /** The layers to be fetched before a read that threw `error` is made again; none when that would be in vain. */
-function remedyOf(state: TimelineState, error: unknown): readonly LayerFile[] {
+function remedyOf(state: TimelineState, error: unknown): readonly LayerResidency[] {
   if (error instanceof AbsentLayerError) return error.layers;
   const damaged = damagedLayerOf(error);
   if (damaged === undefined || damaged.isMended || state.shared.remote === undefined) return [];
@@ -90,14 +90,14 @@ function remedyOf(state: TimelineState, error: unknown): readonly LayerFile[] {
 }
 
 /** Several who want a layer share the work. */
-function fetchOnce(state: TimelineState, layer: LayerFile): Promise<void> {
+function fetchOnce(state: TimelineState, layer: LayerResidency): Promise<void> {
   layer.arrival ??= fetchOne(state, layer).finally(() => {
     layer.arrival = undefined;
   });
   return layer.arrival;
 }
 
-async function fetchOne(state: TimelineState, layer: LayerFile): Promise<void> {
+async function fetchOne(state: TimelineState, layer: LayerResidency): Promise<void> {
   const owner = ownerOf(state, layer);
   const { remote, disk, log } = state.shared;
   assert(owner !== undefined && remote !== undefined, 'an absent layer is of the timeline or of an ancestor');
@@ -125,7 +125,7 @@ async function fetchOne(state: TimelineState, layer: LayerFile): Promise<void> {
     log.warn({ tenant, timeline, err: damage }, 'a damaged layer was replaced by what remote storage has');
 }
 
-function ownerOf(state: TimelineState, layer: LayerFile): TimelineState | undefined {
+function ownerOf(state: TimelineState, layer: LayerResidency): TimelineState | undefined {
   let at: TimelineState | undefined = state;
   while (at !== undefined && !layer.path.startsWith(`${at.layersDirectory}/`)) at = at.ancestor?.state;
   return at;

@@ -1,7 +1,7 @@
 import type { LayerAccess, LayerFile } from '../layers/layer-file.ts';
 import type { RemoteLayers } from './remote-layers.ts';
 import { holdsSmallObjects } from './require-layers.ts';
-import type { StorageLog } from './shared.ts';
+import type { DiskBudget, StorageLog } from './shared.ts';
 import type { TimelineState } from './timeline-state.ts';
 
 /** When files are removed, so much of the budget is made free at once: looking for the least recently used takes a look at every layer. */
@@ -28,20 +28,17 @@ interface Candidate {
  * ingest looks at in the middle of a record; never an L0 layer, which compaction is about to merge; never one that somebody waits for. What is left may be more than the budget. The index of a timeline names its
  * layers wherever they are, so that a removal is one `unlink`: a crash before or after it finds a layer that is here or one to be fetched.
  */
-export class LayerDisk {
+export class LayerDisk implements DiskBudget {
   readonly #setup: LayerDiskSetup;
   /** Of layers that are being fetched. Unit: bytes. */
   #arriving = 0;
-  /** Layer files removed since the start. */
   evictedLayers = 0;
-  /** Their size. Unit: bytes. */
   evictedBytes = 0;
 
   constructor(setup: LayerDiskSetup) {
     this.#setup = setup;
   }
 
-  /** Size of the layer files that are on this disk. Unit: bytes. */
   get residentBytes(): number {
     let bytes = 0;
     for (const { layerMap } of this.#setup.timelines())
@@ -49,7 +46,6 @@ export class LayerDisk {
     return bytes;
   }
 
-  /** Runs `work`, which brings a layer of so many bytes, after there is room for it as far as that can be had. */
   async arriving<T>(bytes: number, work: () => Promise<T>): Promise<T> {
     this.#arriving += bytes;
     try {
@@ -60,7 +56,6 @@ export class LayerDisk {
     }
   }
 
-  /** Removes files until the rest is within the budget, or no other may go. Between turns only: readers end within one. */
   keepWithin(): void {
     const { bytesMax } = this.#setup;
     if (bytesMax >= Number.MAX_SAFE_INTEGER) return;

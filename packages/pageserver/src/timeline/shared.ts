@@ -1,6 +1,5 @@
 import type { LayerAccess } from '../layers/layer-file.ts';
 import type { SlabPool } from '../layers/slab.ts';
-import type { LayerDisk } from './layer-disk.ts';
 import type { StorageOptions } from './options.ts';
 import type { PageReader } from './page-reader.ts';
 import type { PageRedo } from './redo.ts';
@@ -26,6 +25,20 @@ export interface LayerMemory {
   relieve: () => void;
 }
 
+/** The room that the layer files of a store have on its disk. */
+export interface DiskBudget {
+  /** Runs `work`, which brings a layer of so many bytes, after there is room for it as far as that can be had. */
+  arriving<T>(bytes: number, work: () => Promise<T>): Promise<T>;
+  /** Removes files until the rest is within the budget, or no other may go. Between turns only: readers end within one. */
+  keepWithin(): void;
+  /** Size of the layer files that are on this disk. Unit: bytes. */
+  readonly residentBytes: number;
+  /** Layer files removed since the start. */
+  readonly evictedLayers: number;
+  /** Their size. Unit: bytes. */
+  readonly evictedBytes: number;
+}
+
 /** What the timelines of a store share. */
 export interface StorageShared {
   readonly options: StorageOptions;
@@ -35,7 +48,7 @@ export interface StorageShared {
   readonly redo: PageRedo;
   readonly log: StorageLog;
   readonly memory: LayerMemory;
-  readonly disk: LayerDisk;
+  readonly disk: DiskBudget;
   /** Undefined: there is no remote storage. */
   readonly remote: RemoteLayers | undefined;
   /** Monotonic time. Unit: milliseconds. */

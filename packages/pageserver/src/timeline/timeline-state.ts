@@ -6,6 +6,7 @@ import { InMemoryLayer } from '../layers/in-memory-layer.ts';
 import { LayerFile } from '../layers/layer-file.ts';
 import { LayerMap, type PlacedLayer } from '../layers/layer-map.ts';
 import { parseLayerName } from '../layers/layer-name.ts';
+import type { LayerResidency } from '../layers/layer-residency.ts';
 import type { LayerTail } from '../layers/layer-summary.ts';
 import type { WrittenLayer } from '../layers/layer-writer.ts';
 import type { StorageShared } from './shared.ts';
@@ -110,40 +111,45 @@ export class TimelineState implements TimelineView {
   }
 
   /** True while the layer is one of the timeline's. */
-  has(layer: LayerFile): boolean {
+  has(layer: LayerResidency): boolean {
     return this.layerMap.placed.some((one) => one.layer === layer);
   }
 
   /** A layer's name, as the index has it. */
-  fileNameOf(layer: LayerFile): string {
+  fileNameOf(layer: Pick<LayerResidency, 'path'>): string {
     return layer.path.slice(this.layersDirectory.length + 1);
   }
 
   /** Opens a closed layer by its last bytes, in its place in the map. @throws CorruptionError */
-  openByTail(layer: LayerFile, tail: LayerTail): Promise<void> {
-    return this.#betweenChanges(layer, () => layer.openByTail(tail, this.objects));
+  openByTail(layer: LayerResidency, tail: LayerTail): Promise<void> {
+    return this.#betweenChanges(layer, (found) => found.openByTail(tail, this.objects));
   }
 
   /** The file of a layer has come to its place on this disk. That of one that compaction has replaced meanwhile is removed. @throws CorruptionError */
-  fileArrived(layer: LayerFile): Promise<void> {
+  fileArrived(layer: LayerResidency): Promise<void> {
     return this.#betweenChanges(
       layer,
-      () => layer.fileArrived(this.objects),
+      (found) => found.fileArrived(this.objects),
       () => this.shared.access.fileSystem.unlink(layer.path),
     );
   }
 
   /** Changes how a layer stands, in its place in the map, or does something else when it has none any more. The index stays as it is. */
-  #betweenChanges(layer: LayerFile, change: () => void, otherwise = (): void => undefined): Promise<void> {
+  #betweenChanges(
+    layer: LayerResidency,
+    change: (found: LayerFile) => void,
+    otherwise = (): void => undefined,
+  ): Promise<void> {
     const result = this.#publishing.then(() => {
-      const tier = this.layerMap.tiers.find(({ layers }) => layers.includes(layer));
-      if (tier === undefined) {
-        otherwise();
+      for (const tier of this.layerMap.tiers) {
+        const found = tier.layers.find((one) => one === layer);
+        if (found === undefined) continue;
+        const wasOpen = found.isOpen;
+        change(found);
+        if (!wasOpen) tier.layerOpened();
         return;
       }
-      const wasOpen = layer.isOpen;
-      change();
-      if (!wasOpen) tier.layerOpened();
+      otherwise();
     });
     this.#publishing = result.catch(() => undefined);
     return result;

@@ -11,7 +11,7 @@ import { DEFAULT_STORAGE_OPTIONS, layerMemoryBytes, type StorageOptions } from '
 import { PageReader } from './page-reader.ts';
 import { type PageRedo, postgresRedo } from './redo.ts';
 import type { RemoteLayers } from './remote-layers.ts';
-import type { StorageLog, StorageShared } from './shared.ts';
+import type { DiskBudget, StorageLog, StorageShared } from './shared.ts';
 import { loadTimelines } from './load-timelines.ts';
 import { Timeline } from './timeline.ts';
 import { ImportWriter } from './timeline-import.ts';
@@ -233,7 +233,7 @@ export class TimelineStore {
   }
 
   /** Layer files on this disk, and what was evicted since the start. */
-  get disk(): Pick<LayerDisk, 'residentBytes' | 'evictedLayers' | 'evictedBytes'> {
+  get disk(): Omit<DiskBudget, 'arriving'> {
     return this.#shared.disk;
   }
 

@@ -205,8 +205,9 @@ export class Timeline {
     scanObjects(this.#state, kind, lsn, visit, prefix);
   }
 
-  /** Where the timeline was at a point in time, see {@link lsnAtTime}. @throws StorageError `time-before-history`, `time-after-last-commit`, `lsn-not-available`; CorruptionError */
+  /** Where the timeline was at a point in time, see {@link lsnAtTime}. @throws StorageError `time-before-history`, `time-after-last-commit`, `lsn-not-available`; CorruptionError; AbsentLayerError */
   lsnAtTime(time: CommitTime): { readonly timeline: TimelineId; readonly lsn: Lsn; readonly time: CommitTime } {
+    requireSmallObjects(this.#state);
     const { state, lsn, time: committed } = lsnAtTime(this.#state, time);
     return { timeline: state.timeline, lsn, time: committed };
   }

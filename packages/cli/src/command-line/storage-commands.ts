@@ -1,0 +1,31 @@
+import type { Command } from 'commander';
+import { describeCommand, runWork, type Surroundings } from './runner.ts';
+
+/** `zenith layers` */
+export function layersCommand(around: Surroundings): Command {
+  return describeCommand('layers', 'list and draw the layers of a branch: keys × LSNs', [
+    'zenith layers main',
+    'zenith layers main --svg layers.svg',
+  ])
+    .argument('<branch>', 'the branch')
+    .option('--svg <file>', 'draw them in this file too')
+    .action(async (branch: string, options: { svg?: string }, command: Command) => {
+      const work = await import('../commands/layers.ts');
+      await runWork(around, command, (context) => work.layers(context, branch, options));
+    });
+}
+
+/** `zenith scrub` */
+export function scrubCommand(around: Surroundings): Command {
+  return describeCommand(
+    'scrub',
+    'compare remote storage with its indexes; exits with 1 when an object is missing or corrupt',
+    ['zenith scrub', 'zenith scrub --quick --json', 'zenith scrub --delete-orphans'],
+  )
+    .option('--quick', 'compare lengths only, instead of reading every layer')
+    .option('--delete-orphans', 'remove objects that no index names and nobody can come to name')
+    .action(async (options: { quick?: boolean; deleteOrphans?: boolean }, command: Command) => {
+      const work = await import('../commands/scrub.ts');
+      await runWork(around, command, (context) => work.scrub(context, options));
+    });
+}

@@ -1,0 +1,63 @@
+import * as v from 'valibot';
+import { ControlPlaneError } from '../errors.ts';
+import type { Repository } from '../repository/repository.ts';
+import { runPageserverCommand } from './run-command.ts';
+
+/** Reading all layers takes as long as downloading them. Unit: milliseconds. */
+const SCRUB_TIMEOUT_MS = 24 * 3600 * 1000;
+
+/** A report names every orphan, with keys of 200 characters. Unit: bytes. */
+const REPORT_BYTES_MAX = 256 * 1024 * 1024;
+
+const problems = v.array(v.object({ key: v.string(), message: v.string() }));
+
+const scrubReport = v.object({
+  timelines: v.number(),
+  objects: v.number(),
+  bytes: v.number(),
+  missing: problems,
+  corrupt: problems,
+  orphans: v.array(v.object({ key: v.string(), bytes: v.number(), removable: v.boolean() })),
+  foreign: v.array(v.string()),
+  deleted: v.array(v.string()),
+});
+
+/** What was found in remote storage. */
+export type ScrubReport = v.InferOutput<typeof scrubReport>;
+
+/** How to look at remote storage. */
+export interface ScrubRequest {
+  /** Compares lengths, not checksums. */
+  readonly quick: boolean;
+  /** Removes objects that no index names and nobody can come to name. */
+  readonly deleteOrphans: boolean;
+  readonly signal?: AbortSignal | undefined;
+}
+
+/**
+ * Compares the indexes in the repository's remote storage with what is there; the pageserver may run or not.
+ * @throws ControlPlaneError `service-failed` when remote storage does not answer; `interrupted`
+ */
+export async function scrubRemoteStorage(
+  { config, layout }: Repository,
+  { quick, deleteOrphans, signal }: ScrubRequest,
+): Promise<ScrubReport> {
+  const line = await runPageserverCommand({
+    args: [
+      'scrub',
+      '--location',
+      config.remoteStorage ?? layout.remoteStorage,
+      ...(quick ? ['--quick'] : []),
+      ...(deleteOrphans ? ['--delete-orphans'] : []),
+    ],
+    timeoutMs: SCRUB_TIMEOUT_MS,
+    outputMax: REPORT_BYTES_MAX,
+    signal,
+    failure: { code: 'service-failed', what: 'remote storage could not be looked at' },
+  });
+  try {
+    return v.parse(scrubReport, JSON.parse(line));
+  } catch (error) {
+    throw new ControlPlaneError('service-failed', `the scrubber said something that is no report`, { cause: error });
+  }
+}
