@@ -15,7 +15,16 @@ import {
   timelineId,
 } from '../timeline/storage-model.test-support.ts';
 import type { Timeline } from '../timeline/timeline.ts';
-import { close, fetchedOutcome, type Node, play, putSome, RemoteLab, wrongPages } from './remote-lab.test-support.ts';
+import {
+  close,
+  fetchedOutcome,
+  type Node,
+  play,
+  putSome,
+  RELATIONS,
+  RemoteLab,
+  wrongPages,
+} from './remote-lab.test-support.ts';
 
 const PAGE = allocatePage();
 
@@ -60,6 +69,12 @@ test('a store without any room keeps what ingest needs, fetches the rest to read
   expect(node.store.disk.evictedLayers).toBeGreaterThan(0);
   expect(main.timeline.statistics.absentLayers).toBeGreaterThan(0);
   expect(filesOf(node, 1).length).toBe(layersOf(main.timeline) - main.timeline.statistics.absentLayers);
+  // What ingest looks at is here, without any wait.
+  for (const { timeline, model } of [main, branch])
+    for (let rel = 0; rel < RELATIONS; rel++)
+      expect(timeline.blockCount(timeline.find(ObjectKind.relation, 1663, 5, rel, 0), model.lastLsn)).toBe(
+        model.size(rel, model.lastLsn),
+      );
   expect(await wrongPages(node.store, 1, main, main.model.lastLsn)).toEqual([]);
   expect(await wrongPages(node.store, 2, branch, branch.model.lastLsn)).toEqual([]);
   putSome(main, 300, 60);
@@ -127,8 +142,14 @@ test('those read longest ago go first, and as many as are too many', async () =>
       return false;
     }
   };
-  for (const rel of [0, 1, 0, 2, 0, 3, 0, 4, 0, 5, 0, 6, 0])
+  const downloads = (): number => node.storage.operations.filter(({ kind }) => kind === 'get').length;
+  for (const [i, rel] of [0, 1, 0, 2, 0, 3, 0, 4, 0, 5, 0, 6, 0].entries()) {
+    const before = downloads();
     expect(await fetchedOutcome(timeline, rel, 20, model.lastLsn)).toBe(modelOutcome(model, rel, 20, model.lastLsn));
+    // Read again and again, it stays while others come and go.
+    if (rel === 0 && i > 0) expect(downloads()).toBe(before);
+  }
+  expect(downloads()).toBeGreaterThan(3);
   expect([0, 6].map(isHere)).toEqual([true, true]);
   expect([1, 2].map(isHere)).toEqual([false, false]);
   expect(node.store.disk.residentBytes).toBeLessThanOrEqual(room);
@@ -171,7 +192,14 @@ test('while remote storage is away what is here is read, what is not fails and s
 }, 60_000);
 
 test('a page whose layers together are more than the room is read all the same', async () => {
-  const node = await lab.open('first', 1, undefined, { ...NOTHING, imageTiersMin: 100, imageTiersMax: 100 });
+  const node = await lab.open('first', 1, undefined, {
+    ...NOTHING,
+    imageTiersMin: 100,
+    imageTiersMax: 100,
+    imageAfterValues: 1000,
+    // Fewer index blocks than layers: each look needs the files again.
+    indexCacheBytes: 0,
+  });
   const wanted = { tenant: TENANT, timeline: timelineId(1), pgMajor: 18, initialLsn: at(0) } as const;
   const main = new ModelWriter(await node.store.create(wanted), new StorageModel(at(0)));
   for (let tier = 0; tier < 12; tier++) {
@@ -184,10 +212,13 @@ test('a page whose layers together are more than the room is read all the same',
   }
   await node.remote.settled();
   expect(main.timeline.statistics.absentLayers).toBe(12);
+  node.storage.operations.length = 0;
   const outcomes = await Promise.all(
     Array.from({ length: 8 }, () => fetchedOutcome(main.timeline, 0, 3, main.model.lastLsn)),
   );
   expect(new Set(outcomes)).toEqual(new Set([modelOutcome(main.model, 0, 3, main.model.lastLsn)]));
+  const fetched = new Set(node.storage.operations.filter(({ kind }) => kind === 'get').map(({ key }) => key));
+  expect(fetched.size).toBe(12);
   expect(main.timeline.statistics.absentLayers).toBe(12);
   await close(node);
 });

@@ -6,6 +6,7 @@ import { allocatePage, BLCKSZ } from '@zenith/pg-format';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ObjectKind } from '../key-space/object.ts';
 import { ValueKind } from '../key-space/value.ts';
+import type { FileSystem } from '../layers/file-system.ts';
 import {
   at,
   chainRedo,
@@ -50,8 +51,19 @@ beforeAll(async () => {
 
 afterAll(() => rmSync(sound, { recursive: true }));
 
+/** Reads of files fail. */
+let isDiskBroken = false;
+
+const fileSystem: FileSystem = {
+  ...unsyncedFileSystem,
+  read(...given) {
+    if (isDiskBroken) throw Object.assign(new Error('EIO: i/o error, read'), { code: 'EIO', syscall: 'read' });
+    return unsyncedFileSystem.read(...given);
+  },
+};
+
 function open(directory: string): TimelineStore {
-  return TimelineStore.open(directory, { options: OPTIONS, redo: chainRedo, fileSystem: unsyncedFileSystem });
+  return TimelineStore.open(directory, { options: OPTIONS, redo: chainRedo, fileSystem });
 }
 
 /** Runs `work` on a copy of the store in which `damage` has been done to the layer file. */
@@ -185,6 +197,23 @@ describe('a damaged layer file', () => {
       },
     ));
 });
+
+test('a disk that does not give the bytes fails the read with the file and the offset, and what it gives later is read', () =>
+  withDamage(
+    () => undefined,
+    (store, path) => {
+      const timeline = store.get(TENANT, timelineId(1));
+      const outcome = (): string => readOutcome(timeline, 1, 7, model.lastLsn);
+      isDiskBroken = true;
+      try {
+        expect(outcome()).toMatch(/EIO.*layers/);
+        expect(outcome()).toContain(`${path} at byte `);
+      } finally {
+        isDiskBroken = false;
+      }
+      expect(outcome()).toBe(modelOutcome(model, 1, 7, model.lastLsn));
+    },
+  ));
 
 describe('a damaged index', () => {
   test('keeps its timeline closed, with an error that names it, and removes no layer', async () => {
