@@ -86,6 +86,17 @@ export class Zenith {
     return join(this.directory, '.zenith');
   }
 
+  /** Begins the command and kills it after a time, unless it has ended by then. Resolves when it is no more. */
+  async killed(afterMs: number, ...args: string[]): Promise<void> {
+    const child = spawn(process.execPath, [COMMAND, ...args], { cwd: this.directory, stdio: 'ignore' });
+    const timer = setTimeout(() => child.kill('SIGKILL'), afterMs);
+    await new Promise((resolve, reject) => {
+      child.once('error', reject);
+      child.once('close', resolve);
+    });
+    clearTimeout(timer);
+  }
+
   /** Runs the command and gives what it left, whatever its exit code. */
   async try(...args: string[]): Promise<CommandOutput> {
     const child = spawn(process.execPath, [COMMAND, ...args], {

@@ -3,10 +3,15 @@ import { existsSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { formatLsn, INVALID_LSN, parseLsn } from '@zenith/base';
+import { formatLsn, INVALID_LSN, newTimelineId, parseLsn } from '@zenith/base';
 import pg from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { deleteBranch, protectBranch, renameBranch, resetBranch, restoreBranch } from './branches/change-branch.ts';
 import { createBranch, listBranches } from './branches/create-branch.ts';
+import { finishTimelines } from './branches/new-timeline.ts';
+import { parsePosition } from './branches/start-point.ts';
+import { PageserverClient } from './clients/pageserver-client.ts';
+import { SafekeeperClient } from './clients/safekeeper-client.ts';
 import { endpointProcess } from './endpoints/endpoint-process.ts';
 import { createEndpoint, listEndpoints } from './endpoints/endpoints.ts';
 import { startEndpoint, stopEndpoint } from './endpoints/start-stop.ts';
@@ -205,6 +210,119 @@ describe('a branch', () => {
     const tries = await Promise.allSettled(Array.from({ length: 5 }, () => createBranch(repository, 'contested')));
     expect(tries.filter(({ status }) => status === 'fulfilled')).toHaveLength(1);
     for (const one of tries) if (one.status === 'rejected') expect(one.reason).toMatchObject({ code: 'branch-exists' });
+  });
+});
+
+/** Files of a timeline, in all of the repository. */
+function filesOf(timeline: string): string[] {
+  return readdirSync(repository.layout.root, { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile() && `${entry.parentPath}/${entry.name}`.includes(timeline))
+    .map((entry) => `${entry.parentPath}/${entry.name}`);
+}
+
+const numbers = async (branch: string): Promise<unknown> => {
+  await startEndpoint(repository, branch);
+  const rows = await sql(branch, 'select n from steps order by n');
+  await stopEndpoint(repository, branch);
+  return rows.map(({ n }) => n);
+};
+
+describe('a branch is changed as a whole', () => {
+  beforeAll(async () => {
+    await sql('main', 'create table steps(n int); insert into steps values (1)');
+  });
+
+  test('deleted: it is gone from pageserver, safekeepers and remote storage; not while it has branches, runs or is protected', async () => {
+    const branch = await createBranch(repository, 'doomed');
+    await startEndpoint(repository, 'doomed');
+    await sql('doomed', 'insert into steps values (2)');
+    await expect(deleteBranch(repository, 'doomed')).rejects.toMatchObject({ code: 'endpoint-running' });
+    await stopEndpoint(repository, 'doomed');
+    await createBranch(repository, 'doomed_child', 'doomed');
+    await expect(deleteBranch(repository, 'doomed')).rejects.toMatchObject({
+      code: 'branch-has-branches',
+      message: "branch 'doomed_child' was made from 'doomed': delete that one first",
+    });
+    await deleteBranch(repository, 'doomed_child');
+    await protectBranch(repository, 'doomed', true);
+    await protectBranch(repository, 'doomed', true);
+    for (const refused of [deleteBranch(repository, 'doomed'), resetBranch(repository, 'doomed', undefined)])
+      await expect(refused).rejects.toMatchObject({ code: 'branch-protected' });
+    await protectBranch(repository, 'doomed', false);
+    expect(await deleteBranch(repository, 'doomed')).toEqual({ pending: [] });
+    await expect(deleteBranch(repository, 'doomed')).rejects.toMatchObject({ code: 'no-such-branch' });
+    expect(await repository.catalog.endpoint('doomed')).toBeUndefined();
+    expect(filesOf(branch.timeline).filter((path) => !path.includes('/claims/'))).toEqual([]);
+    expect(await new PageserverClient(repository).timeline(branch.timeline)).toBeUndefined();
+  });
+
+  test('renamed: its endpoint goes with it', async () => {
+    await createBranch(repository, 'first_name');
+    await createEndpoint(repository, { branch: 'first_name' });
+    const { port } = (await repository.catalog.endpoint('first_name')) ?? { port: 0 };
+    await renameBranch(repository, 'first_name', 'second_name');
+    expect(await repository.catalog.endpoint('second_name')).toMatchObject({ branch: 'second_name', port });
+    expect(await numbers('second_name')).toEqual([1]);
+    await expect(repository.catalog.branch('first_name')).rejects.toMatchObject({ code: 'no-such-branch' });
+    await expect(renameBranch(repository, 'second_name', 'main')).rejects.toMatchObject({ code: 'branch-exists' });
+  });
+
+  test('restored to an LSN and to a time, and reset to its parent: what was before is kept under a name, or deleted', async () => {
+    const branch = await createBranch(repository, 'work');
+    await startEndpoint(repository, 'work');
+    await sql('work', 'insert into steps values (2)');
+    const [two] = await sql('work', 'select pg_current_wal_flush_lsn()::text as lsn');
+    await sql('work', 'insert into steps values (3)');
+    const to = parsePosition(String(two?.['lsn']));
+    await expect(restoreBranch(repository, 'work', to, 'kept')).rejects.toMatchObject({ code: 'endpoint-running' });
+    await stopEndpoint(repository, 'work');
+    const restored = await restoreBranch(repository, 'work', to, 'kept');
+    expect(restored.record.ancestor).toBe(branch.timeline);
+    expect((await restoreBranch(repository, 'work', to, 'kept')).timeline).toBe(restored.timeline); // repeated, and harmless
+    expect(await numbers('work')).toEqual([1, 2]);
+    expect(await numbers('kept')).toEqual([1, 2, 3]);
+    await expect(resetBranch(repository, 'kept', undefined)).rejects.toMatchObject({ code: 'branch-has-branches' });
+    await expect(restoreBranch(repository, 'kept', parsePosition('7F/0'), 'never')).rejects.toMatchObject({
+      code: 'lsn-in-future',
+    });
+    await sql('main', 'insert into steps values (10)');
+    await resetBranch(repository, 'kept', 'older');
+    expect(await numbers('kept')).toEqual([1, 10]);
+    expect(await numbers('older')).toEqual([1, 2, 3]);
+    await deleteBranch(repository, 'work');
+    await resetBranch(repository, 'older', undefined);
+    expect(await numbers('older')).toEqual([1, 10]);
+    expect(filesOf(branch.timeline).filter((path) => !path.includes('/claims/'))).toEqual([]);
+    await expect(resetBranch(repository, 'main', undefined)).rejects.toMatchObject({ code: 'branch-has-no-parent' });
+  });
+
+  test('what a command that died has left is removed by the next: a timeline without a name, and a deleted one while nodes were down', async () => {
+    const origin = await repository.catalog.timeline((await repository.catalog.branch('main')).timeline);
+    const orphan = newTimelineId();
+    await repository.catalog.beginTimeline(orphan, { pid: process.pid, startTicks: 1 }); // another process had this pid
+    await new PageserverClient(repository).createTimeline({
+      timelineId: orphan,
+      ancestorTimelineId: origin.id,
+      ancestorLsn: origin.startLsn,
+    });
+    const branch = await createBranch(repository, 'late');
+    await startEndpoint(repository, 'late');
+    await stopEndpoint(repository, 'late', { immediate: true });
+    const third = safekeeperNodes(repository)[2];
+    const running = third === undefined ? undefined : nodeProcess(third);
+    if (third === undefined || running === undefined) throw new Error('safekeeper 3 does not run');
+    signalProcess(running, 'SIGKILL');
+    expect(await waitForExit(running, 20_000)).toBe(true);
+    const { pending } = await deleteBranch(repository, 'late');
+    expect(pending.map(({ message }) => message).join()).toContain('safekeeper 3 does not answer');
+    await expect(repository.catalog.branch('late')).rejects.toMatchObject({ code: 'no-such-branch' });
+    await startNodes(repository);
+    expect(await finishTimelines(repository)).toEqual([]);
+    expect(await repository.catalog.unfinished()).toEqual([]);
+    expect(await new PageserverClient(repository).timeline(orphan)).toBeUndefined();
+    expect(filesOf(branch.timeline).filter((path) => !path.includes('/claims/'))).toEqual([]);
+    const { id, httpPort } = repository.config.safekeepers[2] ?? { id: 0, httpPort: 0 };
+    expect(await new SafekeeperClient(repository.config, id, httpPort).timeline(branch.timeline)).toBeUndefined();
   });
 });
 

@@ -1,10 +1,19 @@
+export {
+  deleteBranch,
+  protectBranch,
+  renameBranch,
+  resetBranch,
+  restoreBranch,
+  type Removal,
+} from './branches/change-branch.ts';
+export { finishTimelines } from './branches/new-timeline.ts';
 export { checkName, NAME_LENGTH_MAX } from './branches/branch-name.ts';
 export { drawBranchTree, type BranchNode } from './branches/branch-tree.ts';
 export { commitPoint } from './branches/commit-point.ts';
 export { createBranch, listBranches, MAIN_BRANCH, type Branch } from './branches/create-branch.ts';
 export { findLsn, type LsnAtTime } from './history/find-lsn.ts';
 export { formatPointInTime, isoPointInTime, parsePointInTime, type PointInTime } from './history/point-in-time.ts';
-export { parseStartPoint, type StartPoint } from './branches/start-point.ts';
+export { parsePosition, parseStartPoint, type Position, type StartPoint } from './branches/start-point.ts';
 export { ServiceRefusal } from './clients/http-json.ts';
 export { PageserverClient } from './clients/pageserver-client.ts';
 export { SafekeeperClient } from './clients/safekeeper-client.ts';

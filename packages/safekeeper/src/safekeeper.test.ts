@@ -1,5 +1,7 @@
 import { connect } from 'node:net';
 import { once } from 'node:events';
+import { mkdirSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { formatLsn, type Lsn } from '@zenith/base';
 import { nodeId, type NodeId, type TimelineIdentity } from '@zenith/consensus';
 import { encodeProposerMessage, type PostgresClient } from '@zenith/wire';
@@ -225,6 +227,26 @@ describe('a safekeeper', () => {
     await leader.commit(wal.endLsn);
     return wal;
   }
+
+  test('remove a timeline: its WAL is gone, who was connected is cut off, and it does not come back', async () => {
+    const wal = new TestWal(identity).grow(100_000);
+    const leader = await proposer(() => wal).connect();
+    await leader.until(({ synced }) => synced);
+    await leader.commit(wal.endLsn);
+    const { safekeeper, path } = safekeepers.get(nodeId(1)) as { safekeeper: Safekeeper; path: string };
+    const { host, port } = safekeeper.addresses.http;
+    const timeline = `/v1/tenant/${identity.tenant}/timeline/${identity.timeline}`;
+    const removed = async (): Promise<number> =>
+      (await fetch(`http://${host}:${port}${timeline}`, { method: 'DELETE' })).status;
+    expect([await removed(), await removed()]).toEqual([204, 204]);
+    expect((await http(1, timeline)).status).toBe(404);
+    expect(readdirSync(join(path, 'tenants', identity.tenant))).toEqual([]);
+    // What a death in the middle leaves is removed at the next start.
+    await safekeeper.stop();
+    mkdirSync(join(path, 'tenants', identity.tenant, `${identity.timeline}.removed`));
+    await startSafekeeper(1, path);
+    expect(readdirSync(join(path, 'tenants', identity.tenant))).toEqual([]);
+  });
 
   test('says in PostgreSQL’s own words what it does not have', async () => {
     const connection = await client(1);

@@ -3,7 +3,7 @@ import { describeCommand, runWork, type Surroundings } from './runner.ts';
 
 /** `zenith branch …` */
 export function branchCommand(around: Surroundings): Command {
-  return describeCommand('branch', 'show the tree of branches, or create a branch', [
+  const branch = describeCommand('branch', 'show the tree of branches, create a branch, or change one', [
     'zenith branch',
     'zenith branch migration_check main',
     'zenith branch earlier main@0/16B3D98',
@@ -21,6 +21,66 @@ export function branchCommand(around: Surroundings): Command {
       await runWork(around, command, (context) =>
         name === undefined ? work.branchTree(context) : work.branchCreate(context, name, start),
       );
+    })
+    // So that an option behind the name of a command below is that command's.
+    .enablePositionalOptions();
+  for (const command of changeCommands(around)) branch.addCommand(command);
+  return branch;
+}
+
+function changeCommands(around: Surroundings): Command[] {
+  const remove = describeCommand('delete', 'delete a branch with its endpoints and data', [
+    'zenith branch delete migration_check',
+  ])
+    .argument('<name>', 'the branch; it has no branches, is not protected, and no PostgreSQL runs on it')
+    .action(async (name: string, _options: object, command: Command) => {
+      const work = await import('../commands/branch-changes.ts');
+      await runWork(around, command, (context) => work.branchDelete(context, name));
+    });
+  const rename = describeCommand('rename', 'give a branch another name', ['zenith branch rename migration_check done'])
+    .argument('<name>', 'the branch')
+    .argument('<new>', 'its new name')
+    .action(async (name: string, to: string, _options: object, command: Command) => {
+      const work = await import('../commands/branch-changes.ts');
+      await runWork(around, command, (context) => work.branchRename(context, name, to));
+    });
+  const reset = describeCommand('reset', 'make a branch what its parent is now: its own changes are deleted', [
+    'zenith branch reset migration_check',
+    'zenith branch reset migration_check --keep-as first_try',
+  ])
+    .argument('<name>', 'the branch')
+    .option('--keep-as <name>', 'keep the present state as a branch of this name')
+    .action(async (name: string, options: { keepAs?: string }, command: Command) => {
+      const work = await import('../commands/branch-changes.ts');
+      await runWork(around, command, (context) => work.branchReset(context, name, options));
+    });
+  const restore = describeCommand('restore', 'take a branch back to an LSN or a time; the present state is kept', [
+    'zenith branch restore main --to 0/16B3D98 --keep-as main_broken',
+    "zenith branch restore main --to '2026-11-22 10:00:00'",
+  ])
+    .argument('<name>', 'the branch')
+    .requiredOption(
+      '--to <position>',
+      'an LSN, or a time (local unless a zone is given) of which the last commit before counts',
+    )
+    .option('--keep-as <name>', 'the branch that the present state becomes (default: NAME_before_ and the time)')
+    .action(async (name: string, options: { to: string; keepAs?: string }, command: Command) => {
+      const work = await import('../commands/branch-changes.ts');
+      await runWork(around, command, (context) => work.branchRestore(context, name, options));
+    });
+  return [remove, rename, reset, restore, protectCommand(around, true), protectCommand(around, false)];
+}
+
+function protectCommand(around: Surroundings, isProtected: boolean): Command {
+  const name = isProtected ? 'protect' : 'unprotect';
+  const what = isProtected
+    ? 'keep a branch from being deleted, reset or restored'
+    : 'let a protected branch be deleted, reset and restored again';
+  return describeCommand(name, what, [`zenith branch ${name} main`])
+    .argument('<name>', 'the branch')
+    .action(async (branch: string, _options: object, command: Command) => {
+      const work = await import('../commands/branch-changes.ts');
+      await runWork(around, command, (context) => work.branchProtect(context, branch, isProtected));
     });
 }
 

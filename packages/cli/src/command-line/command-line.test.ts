@@ -160,8 +160,15 @@ describe('--json', () => {
     expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
     expect(JSON.parse(stdout)).toEqual({
       branches: [
-        { name: 'main', timeline: mainTimeline, ancestor: null, startLsn: '0/1500000', createdAt },
-        { name: 'migration_check', timeline: childTimeline, ancestor: mainTimeline, startLsn: '0/1609610', createdAt },
+        { name: 'main', timeline: mainTimeline, ancestor: null, startLsn: '0/1500000', createdAt, protected: false },
+        {
+          name: 'migration_check',
+          timeline: childTimeline,
+          ancestor: mainTimeline,
+          startLsn: '0/1609610',
+          createdAt,
+          protected: false,
+        },
       ],
     });
   });
@@ -224,6 +231,20 @@ describe('a failure is one line on standard error', () => {
       "zenith: 'main@7' is no start point: '7' is not an LSN; write one such as 0/16B3D98, or a time such as 2026-11-22 10:00:00",
     ],
     ['1', ['branch', 'new', 'main@2026-02-30'], "zenith: '2026-02-30' is no time: there is no such time"],
+    ['1', ['branch', 'delete', 'nope'], "zenith: no branch 'nope'; 'zenith branch' lists those there are"],
+    ['1', ['branch', 'delete', 'main'], "zenith: branch 'migration_check' was made from 'main': delete that one first"],
+    ['1', ['branch', 'rename', 'main', 'migration_check'], "zenith: a branch 'migration_check' exists already"],
+    [
+      '1',
+      ['branch', 'rename', 'main', 'reset'],
+      `zenith: "reset" cannot name a branch: 'zenith branch reset' is a command`,
+    ],
+    ['1', ['branch', 'reset', 'main'], "zenith: branch 'main' was made from no other: there is nothing to reset it to"],
+    [
+      '2',
+      ['branch', 'restore', 'main'],
+      "zenith: required option '--to <position>' not specified; see 'zenith --help'",
+    ],
     ['1', ['lsn', 'nope'], "zenith: no branch 'nope'; 'zenith branch' lists those there are"],
     [
       '1',
@@ -287,6 +308,12 @@ describe('--help', () => {
     ['pg', 'stop'],
     ['pg', 'list'],
     ['branch'],
+    ['branch', 'delete'],
+    ['branch', 'rename'],
+    ['branch', 'reset'],
+    ['branch', 'restore'],
+    ['branch', 'protect'],
+    ['branch', 'unprotect'],
     ['lsn'],
     ['psql'],
     ['up'],

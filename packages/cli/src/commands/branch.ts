@@ -9,8 +9,16 @@ import {
 } from '@zenith/control-plane';
 import { repositoryOf, type CommandContext, type CommandResult } from '../command-context.ts';
 
-function branchJson({ name, timeline, record, createdAt }: Branch): { readonly [key: string]: JsonValue } {
-  return { name, timeline, ancestor: record.ancestor ?? null, startLsn: formatLsn(record.startLsn), createdAt };
+function branchJson({ name, timeline, record, createdAt, isProtected }: Branch): { readonly [key: string]: JsonValue } {
+  const { ancestor, startLsn } = record;
+  return {
+    name,
+    timeline,
+    ancestor: ancestor ?? null,
+    startLsn: formatLsn(startLsn),
+    createdAt,
+    protected: isProtected,
+  };
 }
 
 /** `zenith branch`: the tree of branches. */

@@ -1,5 +1,6 @@
 import { unreachable } from '@zenith/base';
 import {
+  finishTimelines,
   listEndpoints,
   nodeProcess,
   restartNodes,
@@ -69,6 +70,8 @@ function nodesJson(repository: Repository): JsonValue {
 /** `zenith start`, in a repository that was opened already. */
 export async function startIn(repository: Repository, context: CommandContext): CommandResult {
   await startNodes(repository, nodeOptions(repository, context));
+  // What a command that died has left to remove; what cannot be removed now is tried again the next time.
+  await finishTimelines(repository);
   return { nodes: nodesJson(repository) };
 }
 

@@ -4,6 +4,9 @@ import { ControlPlaneError } from '../errors.ts';
 /** Longest name of a branch or an endpoint. Unit: characters (all of them ASCII). */
 export const NAME_LENGTH_MAX = 63;
 
+/** `zenith branch NAME` would be another command. */
+const COMMANDS = new Set(['delete', 'rename', 'reset', 'restore', 'protect', 'unprotect']);
+
 const NAME = /^[A-Za-z0-9_][A-Za-z0-9._-]*$/;
 
 /**
@@ -22,4 +25,11 @@ export function checkName(what: 'branch' | 'endpoint', name: string): void {
   }
   if (isId(name.toLowerCase()))
     throw new ControlPlaneError('invalid-name', `${shown} cannot name a ${what}: it has the form of a timeline id`);
+}
+
+/** Checks the name of a branch to be: as {@link checkName}, and not a word that `zenith branch` takes for a command. @throws ControlPlaneError `invalid-name` */
+export function checkNewBranchName(name: string): void {
+  checkName('branch', name);
+  if (COMMANDS.has(name))
+    throw new ControlPlaneError('invalid-name', `"${name}" cannot name a branch: 'zenith branch ${name}' is a command`);
 }

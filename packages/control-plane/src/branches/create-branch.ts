@@ -1,13 +1,13 @@
-import { formatLsn, newTimelineId, type Lsn } from '@zenith/base';
-import { PageserverClient } from '../clients/pageserver-client.ts';
+import { formatLsn, type Lsn } from '@zenith/base';
 import { ControlPlaneError } from '../errors.ts';
 import type { BranchRecord, TimelineRecord } from '../metadata/records.ts';
 import { requireNodes } from '../nodes/start-stop.ts';
 import { withProcessLock } from '../process/process-lock.ts';
 import type { Repository } from '../repository/repository.ts';
 import { findLsn } from '../history/find-lsn.ts';
-import { checkName } from './branch-name.ts';
+import { checkNewBranchName } from './branch-name.ts';
 import { commitPoint } from './commit-point.ts';
+import { withNewTimeline } from './new-timeline.ts';
 import { alignLsn, parseStartPoint, type Position, type StartPoint } from './start-point.ts';
 
 /** A branch with the timeline it names. */
@@ -62,7 +62,7 @@ interface Origin {
  * @param named the timeline, for messages
  * @throws ControlPlaneError `lsn-before-start`, `lsn-in-future`, `time-before-history`, `time-after-last-commit`, `not-running`, …
  */
-async function resolvePosition(
+export async function resolvePosition(
   repository: Repository,
   timeline: TimelineRecord,
   position: Position,
@@ -85,7 +85,7 @@ async function resolvePosition(
  *   `invalid-time`, `time-before-history`, `time-after-last-commit`, `not-running`, `service-refused`, …; no branch exists then
  */
 export async function createBranch(repository: Repository, name: string, start: string = MAIN_BRANCH): Promise<Branch> {
-  checkName('branch', name);
+  checkNewBranchName(name);
   const startPoint = parseStartPoint(start);
   return withProcessLock(
     repository.layout.locks,
@@ -98,21 +98,10 @@ export async function createBranch(repository: Repository, name: string, start: 
       const { timeline, named } = await findOrigin(repository, startPoint);
       requireNodes(repository);
       const { timeline: origin, lsn: startLsn } = await resolvePosition(repository, timeline, startPoint, named);
-      const record: TimelineRecord = {
-        ...origin,
-        id: newTimelineId(),
-        ancestor: origin.id,
-        startLsn,
-        createdAt: new Date().toISOString(),
-      };
-      // The pageserver first: a name must never stand for a timeline that does not exist. Should this process die before the name is written,
-      // a timeline without data and without a name remains there, which nobody sees.
-      await new PageserverClient(repository).createTimeline({
-        timelineId: record.id,
-        ancestorTimelineId: origin.id,
-        ancestorLsn: startLsn,
-      });
-      return { ...(await catalog.addBranch(name, record)), record };
+      return withNewTimeline(repository, origin, startLsn, async (record) => ({
+        ...(await catalog.addBranch(name, record)),
+        record,
+      }));
     },
   );
 }

@@ -27,6 +27,11 @@ export function parseStartPoint(text: string): StartPoint {
   return { branch: origin, ...position };
 }
 
+/** Reads an LSN or a time. @throws ControlPlaneError `invalid-start`, `invalid-time` */
+export function parsePosition(text: string): Position {
+  return readStart(text, text);
+}
+
 function readStart(text: string, position: string): Position {
   if (looksLikeTime(position)) return { lsn: undefined, time: parsePointInTime(position) };
   try {

@@ -17,6 +17,9 @@ const SERVICE = 'the pageserver';
 /** Unit: milliseconds. */
 const TIMEOUT_MS = 10_000;
 
+/** Removing may list and remove thousands of objects. Unit: milliseconds. */
+const REMOVE_TIMEOUT_MS = 60_000;
+
 /** A branch to be made on the pageserver. */
 export interface NewTimeline {
   readonly timelineId: TimelineId;
@@ -99,7 +102,12 @@ export class PageserverClient {
     await this.#call('POST', `/v1/tenant/${this.#tenant}/timeline/${id}/wal-source`, {});
   }
 
-  #call(method: 'GET' | 'POST', path: string, body?: unknown, timeoutMs = TIMEOUT_MS): Promise<unknown> {
+  /** Removes a timeline, on its disk and in remote storage; harmless when there is none. */
+  async removeTimeline(id: TimelineId): Promise<void> {
+    await this.#call('DELETE', `/v1/tenant/${this.#tenant}/timeline/${id}`, undefined, REMOVE_TIMEOUT_MS);
+  }
+
+  #call(method: 'GET' | 'POST' | 'DELETE', path: string, body?: unknown, timeoutMs = TIMEOUT_MS): Promise<unknown> {
     return callHttp({ service: SERVICE, host: this.#host, port: this.#port, method, path, body, timeoutMs });
   }
 }

@@ -47,6 +47,19 @@ export class SafekeeperClient {
     return all.filter((timeline) => timeline.tenant === this.#tenant);
   }
 
+  /** Removes a timeline and its WAL; harmless when there is none. */
+  async removeTimeline(id: TimelineId): Promise<void> {
+    const path = `/v1/tenant/${this.#tenant}/timeline/${id}`;
+    await callHttp({
+      service: this.#service,
+      host: this.#host,
+      port: this.#port,
+      method: 'DELETE',
+      path,
+      timeoutMs: TIMEOUT_MS,
+    });
+  }
+
   #get(path: string, timeoutMs: number): Promise<unknown> {
     return callHttp({ service: this.#service, host: this.#host, port: this.#port, method: 'GET', path, timeoutMs });
   }

@@ -140,6 +140,8 @@ export async function startEndpoint(
   const { endpoint: found, created } = await endpointOrNew(repository, name, options);
   const timeline = await repository.catalog.timeline((await repository.catalog.branch(found.branch)).timeline);
   const start = async (): Promise<StartedEndpoint> => {
+    if ((await repository.catalog.branch(found.branch)).timeline !== timeline.id)
+      throw new ControlPlaneError('conflict', `branch '${found.branch}' was changed by another command; try again`);
     const status = await endpointStatus(repository, found);
     if (status.process !== undefined) {
       if (options.port !== undefined || options.settings !== undefined)

@@ -40,7 +40,12 @@ test('a branch comes back with its timeline', async () => {
   await catalog.addBranch('main', main);
   const child = { ...timeline(), ancestor: main.id };
   await catalog.addBranch('child', child);
-  expect(await catalog.branch('child')).toEqual({ name: 'child', timeline: child.id, createdAt: child.createdAt });
+  expect(await catalog.branch('child')).toEqual({
+    name: 'child',
+    timeline: child.id,
+    createdAt: child.createdAt,
+    isProtected: false,
+  });
   expect(await catalog.timeline(child.id)).toEqual(child);
   expect((await catalog.branches()).map((branch) => branch.name)).toEqual(['child', 'main']);
 });

@@ -1,16 +1,26 @@
-import { CorruptionError, formatLsn, type TimelineId } from '@zenith/base';
+import { CorruptionError, type TimelineId } from '@zenith/base';
 import * as v from 'valibot';
 import { ControlPlaneError } from '../errors.ts';
+import type { ProcessIdentity } from '../process/process-identity.ts';
+import { changeWrites, endpointEntry, type BranchesChange, type BranchesView } from './branches-change.ts';
 import type { MetadataEntry, MetadataStore } from './metadata-store.ts';
 import {
   branchSchema,
   endpointSchema,
   pageserverSchema,
   timelineSchema,
+  unfinishedSchema,
   type BranchRecord,
   type EndpointRecord,
   type TimelineRecord,
+  type UnfinishedTimeline,
 } from './records.ts';
+
+/** How often a change of branches is tried again: each time somebody else's was made. */
+const CHANGE_TRIES_MAX = 1000;
+
+/** Its revision is that of the newest change of branches. */
+const CHANGES_KEY = 'branches';
 
 /** How often an update is tried again after somebody else changed the same entry. */
 const UPDATE_TRIES_MAX = 16;
@@ -34,6 +44,41 @@ function toBranch(entry: MetadataEntry): BranchRecord {
 
 function toEndpoint(entry: MetadataEntry): EndpointRecord {
   return { name: entry.key.slice('endpoint/'.length), ...parse(endpointSchema, entry) };
+}
+
+function toUnfinished(entry: MetadataEntry): UnfinishedTimeline {
+  const { maker } = parse(unfinishedSchema, entry);
+  return { id: entry.key.slice('unfinished/'.length) as TimelineId, maker: maker ?? undefined };
+}
+
+function viewOf(entries: readonly MetadataEntry[]): BranchesView {
+  const under = (prefix: string): MetadataEntry[] => entries.filter(({ key }) => key.startsWith(prefix));
+  return {
+    branches: new Map(
+      under('branch/')
+        .map(toBranch)
+        .map((branch) => [branch.name, branch]),
+    ),
+    timelines: new Map(
+      under('timeline/')
+        .map(toTimeline)
+        .map((timeline) => [timeline.id, timeline]),
+    ),
+    endpoints: new Map(
+      under('endpoint/')
+        .map(toEndpoint)
+        .map((endpoint) => [endpoint.name, endpoint]),
+    ),
+    unfinished: new Map(
+      under('unfinished/')
+        .map(toUnfinished)
+        .map((one) => [one.id, one]),
+    ),
+  };
+}
+
+function noSuchTimeline(id: TimelineId): ControlPlaneError {
+  return new ControlPlaneError('no-such-timeline', `no timeline ${id} in this repository`);
 }
 
 /** Branches, timelines and endpoints in a metadata store: what exists, never what runs. */
@@ -70,31 +115,54 @@ export class Catalog {
   /** @throws ControlPlaneError `no-such-timeline` */
   async timeline(id: TimelineId): Promise<TimelineRecord> {
     const entry = await this.#store.get(`timeline/${id}`);
-    if (entry === undefined) throw new ControlPlaneError('no-such-timeline', `no timeline ${id} in this repository`);
+    if (entry === undefined) throw noSuchTimeline(id);
     return toTimeline(entry);
+  }
+
+  /** Timelines in the making, and those to be removed. */
+  async unfinished(): Promise<UnfinishedTimeline[]> {
+    return (await this.#store.list('unfinished/')).map(toUnfinished);
+  }
+
+  /** A process is about to make a timeline: should it die before a branch names it, storage is to remove it. Durable when it returns. */
+  async beginTimeline(id: TimelineId, maker: ProcessIdentity): Promise<void> {
+    const { pid, startTicks } = maker;
+    await this.#store.commit({ expect: [], put: [{ key: `unfinished/${id}`, value: { maker: { pid, startTicks } } }] });
+  }
+
+  /**
+   * Changes which branches there are. All changes follow one another: what `decide` sees has not changed when its answer is applied, so that no branch is made of a timeline that is just being removed.
+   * @param decide is called again when somebody else changed something meanwhile; undefined when there is nothing to do; what it throws is thrown
+   * @throws ControlPlaneError `conflict`
+   */
+  async changeBranches(decide: (view: BranchesView) => BranchesChange | undefined): Promise<void> {
+    for (let tries = 0; tries < CHANGE_TRIES_MAX; tries++) {
+      const entries = await this.#store.list('');
+      const change = decide(viewOf(entries));
+      if (change === undefined) return;
+      const { put, remove } = changeWrites(change);
+      const revision = entries.find(({ key }) => key === CHANGES_KEY)?.revision ?? 0;
+      const counted = { key: CHANGES_KEY, value: {} };
+      const expect = [{ key: CHANGES_KEY, revision }];
+      if (await this.#store.commit({ expect, put: [...put, counted], remove })) return;
+    }
+    throw new ControlPlaneError('conflict', 'the branches are being changed by others; try again');
   }
 
   /**
    * Adds a timeline and the branch that names it, together.
-   * @throws ControlPlaneError `branch-exists`; nothing was added then
+   * @throws ControlPlaneError `branch-exists`, `no-such-timeline` when its ancestor is gone; nothing was added then
    */
   async addBranch(name: string, timeline: TimelineRecord): Promise<BranchRecord> {
-    const { id, ancestor, startLsn, pgMajor, systemId, createdAt } = timeline;
-    const added = await this.#store.commit({
-      expect: [
-        { key: `branch/${name}`, revision: 0 },
-        { key: `timeline/${id}`, revision: 0 },
-      ],
-      put: [
-        {
-          key: `timeline/${id}`,
-          value: { pgMajor, systemId, ancestor: ancestor ?? null, startLsn: formatLsn(startLsn), createdAt },
-        },
-        { key: `branch/${name}`, value: { timeline: id, createdAt } },
-      ],
+    const { id, ancestor, createdAt } = timeline;
+    const branch: BranchRecord = { name, timeline: id, createdAt, isProtected: false };
+    await this.changeBranches(({ branches, timelines }) => {
+      if (branches.has(name) || timelines.has(id))
+        throw new ControlPlaneError('branch-exists', `a branch '${name}' exists already`);
+      if (ancestor !== undefined && !timelines.has(ancestor)) throw noSuchTimeline(ancestor);
+      return { putTimelines: [timeline], putBranches: [branch], finished: [id] };
     });
-    if (!added) throw new ControlPlaneError('branch-exists', `a branch '${name}' exists already`);
-    return { name, timeline: id, createdAt };
+    return branch;
   }
 
   /**
@@ -125,13 +193,9 @@ export class Catalog {
 
   /** @throws ControlPlaneError `endpoint-exists` */
   async addEndpoint(endpoint: EndpointRecord): Promise<void> {
-    const { name, branch, port, httpPort, settings, createdAt } = endpoint;
-    const key = `endpoint/${name}`;
-    const added = await this.#store.commit({
-      expect: [{ key, revision: 0 }],
-      put: [{ key, value: { branch, port, httpPort, settings, createdAt } }],
-    });
-    if (!added) throw new ControlPlaneError('endpoint-exists', `an endpoint '${name}' exists already`);
+    const entry = endpointEntry(endpoint);
+    const added = await this.#store.commit({ expect: [{ key: entry.key, revision: 0 }], put: [entry] });
+    if (!added) throw new ControlPlaneError('endpoint-exists', `an endpoint '${endpoint.name}' exists already`);
   }
 
   /**

@@ -1,6 +1,7 @@
 import { isId, parseLsn, type Lsn, type SystemId, type TimelineId } from '@zenith/base';
 import { PG_MAJORS, type PgMajor } from '@zenith/pg-format';
 import * as v from 'valibot';
+import type { ProcessIdentity } from '../process/process-identity.ts';
 
 /** An LSN, as text in JSON. */
 export const lsnText = v.pipe(
@@ -38,7 +39,16 @@ export const timelineSchema = v.strictObject({
 });
 
 /** Value of `branch/<name>`. */
-export const branchSchema = v.strictObject({ timeline: timelineId, createdAt: instant });
+export const branchSchema = v.strictObject({
+  timeline: timelineId,
+  createdAt: instant,
+  isProtected: v.optional(v.boolean(), false),
+});
+
+/** Value of `unfinished/<timeline id>`: the process that makes the timeline, null for one that is to be removed. */
+export const unfinishedSchema = v.strictObject({
+  maker: v.nullable(v.strictObject({ pid: v.number(), startTicks: v.number() })),
+});
 
 /** Value of `endpoint/<name>`. */
 export const endpointSchema = v.strictObject({
@@ -71,6 +81,15 @@ export interface BranchRecord {
   readonly timeline: TimelineId;
   /** ISO 8601. */
   readonly createdAt: string;
+  /** It cannot be deleted, reset or restored. */
+  readonly isProtected: boolean;
+}
+
+/** A timeline that storage may have and no branch names: one in the making, or one to be removed. */
+export interface UnfinishedTimeline {
+  readonly id: TimelineId;
+  /** The process that makes it; undefined when it is to be removed. */
+  readonly maker: ProcessIdentity | undefined;
 }
 
 /** A PostgreSQL server that can be started on a branch. */

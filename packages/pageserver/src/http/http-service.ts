@@ -39,6 +39,8 @@ const STATUS_BY_CODE: Readonly<Record<string, number>> = {
   'time-after-last-commit': 400,
   'no-such-timeline': 404,
   'timeline-exists': 409,
+  'timeline-has-branches': 409,
+  superseded: 409,
   'not-imported': 409,
   'lsn-not-available': 503,
   'too-many-waiters': 503,
@@ -151,6 +153,13 @@ export class HttpService {
     server.get<TimelineParams>('/v1/tenant/:tenant/timeline/:timeline/layers', (request) => {
       const timeline = this.#timeline(request.params);
       return { ...this.#describe(timeline), ...timeline.layers };
+    });
+    server.delete<TimelineParams>('/v1/tenant/:tenant/timeline/:timeline', async (request, reply) => {
+      const tenant = parseTenantId(request.params.tenant);
+      const timeline = parseTimelineId(request.params.timeline);
+      await store.remove(tenant, timeline, (found) => sources.forget(found));
+      await this.#options.remote?.remove(tenant, timeline);
+      return reply.status(204).send();
     });
     server.post<TimelineParams>('/v1/tenant/:tenant/timeline/:timeline/wal-source', async (request) => {
       const timeline = this.#timeline(request.params);

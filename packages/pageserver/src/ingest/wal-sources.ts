@@ -54,6 +54,13 @@ export class WalSources {
     return this.#followers.get(timeline);
   }
 
+  /** Follows a timeline no longer; resolves when nothing more of it is ingested. */
+  async forget(timeline: FollowedTimeline): Promise<void> {
+    const follower = this.#followers.get(timeline);
+    this.#followers.delete(timeline);
+    await follower?.stop();
+  }
+
   /** Stops everything; resolves when nothing more is ingested. */
   async stop(): Promise<void> {
     this.#stopped = true;

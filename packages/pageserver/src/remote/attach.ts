@@ -1,13 +1,14 @@
 import { CorruptionError, type TenantId, type TimelineId } from '@zenith/base';
 import {
   bytesSource,
+  DELETE_KEYS_MAX,
   fetchBytes,
   RemoteStorageError,
   type ObjectInfo,
   type RemoteStorage,
 } from '@zenith/remote-storage';
 import { PageserverError } from '../errors.ts';
-import { claimKey, claimPrefix, indexKey, indexPrefix } from './object-keys.ts';
+import { claimKey, claimPrefix, indexKey, indexPrefix, layerPrefix } from './object-keys.ts';
 import { decodeRemoteIndex, encodeRemoteIndex, REMOTE_INDEX_BYTES_MAX, type RemoteIndex } from './remote-index.ts';
 
 /** Longest claim. Unit: bytes. */
@@ -83,6 +84,26 @@ export async function superfluousKeys(writer: RemoteWriter, remote: RemoteIndex)
     ...(await before(indexPrefix(tenant, timeline), indexKey(tenant, timeline, remote))),
     ...(await before(claimPrefix(tenant, timeline), claimKey(tenant, timeline, remote.generation))),
   ];
+}
+
+/**
+ * Removes everything of a timeline: its indexes, so that nobody restores it, then its layers, then older claims. The writer's own claim stays, so that an older generation that comes late sees that the timeline is not its own.
+ * @returns how many objects were removed
+ * @throws PageserverError `superseded` when it belongs to a newer generation: nothing was removed then; RemoteStorageError
+ */
+export async function removeRemote(writer: RemoteWriter, tenant: TenantId, timeline: TimelineId): Promise<number> {
+  const { storage, signal, generation } = writer;
+  const indexes = await listAll(storage, indexPrefix(tenant, timeline), signal);
+  const layers = await listAll(storage, layerPrefix(tenant, timeline), signal);
+  if (indexes.length === 0 && layers.length === 0) return 0;
+  await claim(writer, tenant, timeline);
+  await requireNewest(writer, tenant, timeline);
+  const own = claimKey(tenant, timeline, generation);
+  const claims = (await listAll(storage, claimPrefix(tenant, timeline), signal)).filter(({ key }) => key < own);
+  for (const keys of [indexes, layers, claims].map((objects) => objects.map(({ key }) => key)))
+    for (let from = 0; from < keys.length; from += DELETE_KEYS_MAX)
+      await storage.delete(keys.slice(from, from + DELETE_KEYS_MAX), { signal });
+  return indexes.length + layers.length + claims.length;
 }
 
 async function claim(writer: RemoteWriter, tenant: TenantId, timeline: TimelineId): Promise<void> {

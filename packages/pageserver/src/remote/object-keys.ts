@@ -63,9 +63,14 @@ export function claimKey(tenant: TenantId, timeline: TimelineId, generation: num
   return claimPrefix(tenant, timeline) + digits(generation);
 }
 
+/** Prefix of a timeline's layers. */
+export function layerPrefix(tenant: TenantId, timeline: TimelineId): string {
+  return `layers/${tenant}/${timeline}/`;
+}
+
 /** Key of a layer file that was written in `generation`. */
 export function layerKey(tenant: TenantId, timeline: TimelineId, fileName: string, generation: number): string {
-  return `layers/${tenant}/${timeline}/${fileName}-${digits(generation)}`;
+  return `${layerPrefix(tenant, timeline)}${fileName}-${digits(generation)}`;
 }
 
 /** A key, taken apart. */

@@ -301,3 +301,26 @@ test('without remote storage what is here is served, and uploads go on when it i
   expect(again.store.get(TENANT, timelineId(1)).remoteConsistentLsn).toBe(main.model.lastLsn);
   await close(again);
 });
+
+test('a removed timeline is gone from remote storage as well: a pageserver with an empty disk does not restore it, and an older one cannot bring it back', async () => {
+  const node = await open('a', 1);
+  await play(node);
+  const removed = async ({ store, remote }: Node): Promise<void> => {
+    await store.remove(TENANT, timelineId(2), () => Promise.resolve());
+    await remote.remove(TENANT, timelineId(2));
+  };
+  await removed(node);
+  await removed(node); // again, and harmless
+  const keys = (await lab.inner.list('', {})).objects
+    .map(({ key }) => key)
+    .filter((key) => key.includes(timelineId(2)));
+  expect(keys.map((key) => key.split('/')[0])).toEqual(['claims']);
+  await close(node);
+  const other = await open('b', 2);
+  expect(other.store.list().map(({ timeline }) => timeline)).toEqual([timelineId(1)]);
+  await close(other);
+  const old = await open('a', 1);
+  await expect(old.remote.remove(TENANT, timelineId(1))).rejects.toMatchObject({ code: 'superseded' });
+  expect((await lab.inner.list('indexes/', {})).objects.length).toBeGreaterThan(0);
+  await close(old);
+});

@@ -7,7 +7,7 @@ import type { StorageLog } from '../timeline/shared.ts';
 import { layersDirectory } from '../timeline/timeline-state.ts';
 import { timelineDirectory } from '../timeline/store-layout.ts';
 import type { IndexedLayer, TimelineIndex } from '../timeline/timeline-index.ts';
-import type { RemoteWriter } from './attach.ts';
+import { removeRemote, type RemoteWriter } from './attach.ts';
 import { Concurrency } from './concurrency.ts';
 import { fetchLayer, fetchLayerTail } from './fetch-layer.ts';
 import { dataDirectoryIdentity } from './identity.ts';
@@ -154,6 +154,18 @@ export class RemoteTimelines implements RemoteLayers {
 
   remoteConsistentLsn(tenant: TenantId, timeline: TimelineId): Lsn {
     return this.#uploads.get(nameOf(tenant, timeline))?.remoteConsistentLsn ?? (0 as Lsn);
+  }
+
+  /**
+   * Removes everything of a timeline from remote storage; harmless when there is nothing. Its uploads end first.
+   * @throws PageserverError `superseded` when it belongs to a newer generation; RemoteStorageError
+   */
+  async remove(tenant: TenantId, timeline: TimelineId): Promise<void> {
+    const { writer, metrics, concurrency } = this.#context;
+    const name = nameOf(tenant, timeline);
+    await this.#uploads.get(name)?.end();
+    metrics.deletedObjects.inc(await concurrency.run(() => removeRemote(writer, tenant, timeline)));
+    this.#uploads.delete(name);
   }
 
   /** How a timeline stands. */

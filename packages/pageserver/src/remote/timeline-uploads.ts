@@ -61,10 +61,12 @@ export class TimelineUploads {
   #failure: Error | undefined;
   #running: Promise<void> | undefined;
   #attaching: Promise<void> | undefined;
+  readonly #ended = new AbortController();
 
   /** Begins to work. @param attached what restoring the timeline has found and put */
   constructor(context: UploadContext, layersDirectory: string, index: TimelineIndex, attached?: RemoteIndex) {
-    this.#context = context;
+    const { writer } = context;
+    this.#context = { ...context, writer: { ...writer, signal: AbortSignal.any([writer.signal, this.#ended.signal]) } };
     this.#layersDirectory = layersDirectory;
     this.#wanted = index;
     if (attached !== undefined) this.#adopt(attached);
@@ -121,6 +123,12 @@ export class TimelineUploads {
 
   /** Resolves when there is nothing left to do, or nothing can be done. */
   async settled(): Promise<void> {
+    await this.#running;
+  }
+
+  /** Gives up what is under way; nothing more is put or removed when it resolves. */
+  async end(): Promise<void> {
+    this.#ended.abort(new Error('the timeline is being removed'));
     await this.#running;
   }
 

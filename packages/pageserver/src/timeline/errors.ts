@@ -5,6 +5,7 @@ import { ZenithError } from '@zenith/base';
  *
  * - `no-such-timeline`: no timeline of that tenant and id is here.
  * - `timeline-exists`: the id is taken, by a timeline that is not what was asked for.
+ * - `timeline-has-branches`: a timeline that others share history of cannot be removed.
  * - `lsn-outside-history`: a branch point below the history that is kept of the ancestor.
  * - `lsn-not-available`: the LSN is not ingested (yet, or in time), or lies below the history that is kept.
  * - `time-before-history`: the time lies before the history that is kept.
@@ -18,6 +19,7 @@ import { ZenithError } from '@zenith/base';
 export type StorageErrorCode =
   | 'no-such-timeline'
   | 'timeline-exists'
+  | 'timeline-has-branches'
   | 'lsn-outside-history'
   | 'lsn-not-available'
   | 'time-before-history'

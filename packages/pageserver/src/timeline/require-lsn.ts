@@ -5,10 +5,11 @@ import type { TimelineView } from './view.ts';
 /**
  * Holds that `lsn` can be read: it is ingested, here and as far as a read reaches into ancestors, and lies within the kept history. An ancestor may lag behind its branch after a
  * restart; what is rebuilt without its last records would be a wrong page, so that everything that rebuilds asks this first, background work too.
- * @throws StorageError `lsn-not-available`
+ * @throws StorageError `lsn-not-available`, `no-such-timeline` when it was removed
  */
 export function requireLsn(view: TimelineView, lsn: Lsn): void {
   let limit = lsn;
+  if (view.isRemoved) throw new StorageError('no-such-timeline', 'the timeline was removed');
   for (let at = view; ;) {
     if (limit > at.lastRecordLsn)
       throw new StorageError(

@@ -41,6 +41,7 @@ export class TimelineState implements TimelineView {
   /** Newest first: the open layer, if there is one, then the frozen. */
   memoryLayers: InMemoryLayer[] = [];
   layerMap: LayerMap;
+  isRemoved = false;
   /** Commits that no layer has yet; undefined before the first of this process. */
   commitTail: CommitTail | undefined;
   lastRecordLsn: Lsn;

@@ -15,7 +15,7 @@ import type { DiskBudget, StorageLog, StorageShared } from './shared.ts';
 import { loadTimelines } from './load-timelines.ts';
 import { Timeline } from './timeline.ts';
 import { ImportWriter } from './timeline-import.ts';
-import { type TimelineIndex, writeIndex } from './timeline-index.ts';
+import { INDEX_FILE, type TimelineIndex, writeIndex } from './timeline-index.ts';
 import { LayerDisk } from './layer-disk.ts';
 import { layersDirectory, TimelineState } from './timeline-state.ts';
 import { timelineDirectory, timelinesDirectory } from './store-layout.ts';
@@ -69,8 +69,10 @@ export class TimelineStore {
   readonly #broken = new Map<string, Error>();
   /** Tenants whose folder's name, and those above it, are known to be durable. */
   readonly #syncedTenants = new Set<TenantId>();
-  /** Ids in the making. */
+  /** Ids in the making, or on their way out. */
   readonly #making = new Set<string>();
+  /** Ancestors of branches in the making, with how many. */
+  readonly #branching = new Map<Timeline, number>();
   #timelineCount = 0;
 
   private constructor(directory: string, shared: StorageShared) {
@@ -175,16 +177,23 @@ export class TimelineStore {
         'lsn-outside-history',
         `timeline ${ancestor} has no history below ${formatLsn(from.initialLsn)}; a branch at ${formatLsn(lsn)} is not possible`,
       );
-    return this.#make({
-      tenant,
-      timeline,
-      pgMajor: from.pgMajor,
-      initialLsn: lsn,
-      ancestor: { timeline: ancestor, lsn },
-      diskConsistentLsn: lsn,
-      nextGeneration: 1,
-      layers: [],
-    });
+    this.#branching.set(from, (this.#branching.get(from) ?? 0) + 1);
+    try {
+      return await this.#make({
+        tenant,
+        timeline,
+        pgMajor: from.pgMajor,
+        initialLsn: lsn,
+        ancestor: { timeline: ancestor, lsn },
+        diskConsistentLsn: lsn,
+        nextGeneration: 1,
+        layers: [],
+      });
+    } finally {
+      const left = (this.#branching.get(from) as number) - 1;
+      if (left === 0) this.#branching.delete(from);
+      else this.#branching.set(from, left);
+    }
   }
 
   /** Begins a bulk load of a new timeline. Until it is finished, the timeline does not exist. @throws StorageError `timeline-exists`; what the file system throws */
@@ -226,6 +235,42 @@ export class TimelineStore {
     };
   }
 
+  /**
+   * Removes a timeline and everything of it on this disk; harmless when there is none. It is gone from the moment its index is: what a crash leaves of it has none, and the next opening removes it.
+   * @param endIngest resolves when nothing more is put
+   * @throws StorageError `timeline-has-branches`; what the file system throws: then the rest goes at the next opening
+   */
+  async remove(
+    tenant: TenantId,
+    timeline: TimelineId,
+    endIngest: (timeline: Timeline) => Promise<void>,
+  ): Promise<void> {
+    const name = nameOf(tenant, timeline);
+    const found = this.#timelines.get(name);
+    const branches = [...this.#states.values()].filter((state) => state.ancestor?.state === this.#states.get(name));
+    if (found !== undefined && (branches.length > 0 || this.#branching.has(found)))
+      throw new StorageError(
+        'timeline-has-branches',
+        `timeline ${timeline} cannot be removed: ${branches[0]?.timeline ?? 'one that is being made'} shares history of it`,
+      );
+    if (this.#making.has(name))
+      throw new StorageError('timeline-exists', `timeline ${timeline} is being made or removed`);
+    this.#making.add(name);
+    try {
+      found?.beginRemoval();
+      this.#timelines.delete(name);
+      this.#states.delete(name);
+      this.#broken.delete(name);
+      if (found !== undefined) {
+        await endIngest(found);
+        await found.endRemoval();
+      }
+      await this.#removeFiles(tenant, timeline);
+    } finally {
+      this.#making.delete(name);
+    }
+  }
+
   /** Memory in use by layers and caches. Unit: bytes. */
   get memoryBytes(): number {
     const { memory, access, reader } = this.#shared;
@@ -243,6 +288,17 @@ export class TimelineStore {
     this.#shared.access.handles.closeAll();
     const failures = results.flatMap((result) => (result.status === 'rejected' ? [result.reason as Error] : []));
     if (failures.length > 0) throw new AggregateError(failures, `${failures.length} timelines could not be flushed`);
+  }
+
+  async #removeFiles(tenant: TenantId, timeline: TimelineId): Promise<void> {
+    const { fileSystem } = this.#shared.access;
+    const directory = timelineDirectory(this.#directory, tenant, timeline);
+    const index = `${directory}/${INDEX_FILE}`;
+    if (fileSystem.size(index) !== undefined) {
+      fileSystem.unlink(index);
+      await fileSystem.syncDirectory(directory);
+    }
+    fileSystem.removeDirectory(directory);
   }
 
   #claim(tenant: TenantId, timeline: TimelineId): void {

@@ -148,7 +148,7 @@ export class Timeline {
 
   /** Undefined when ingest may go on; otherwise resolves when it may: too much waits to be flushed. To be asked between records. */
   backpressure(): Promise<void> | undefined {
-    if (!this.#full()) return undefined;
+    if (!this.#full() || this.#state.isRemoved) return undefined;
     this.#flushInBackground();
     this.#room ??= deferred();
     return this.#room.promise;
@@ -323,6 +323,30 @@ export class Timeline {
     const object = this.intern(ObjectKind.commitTimes, 0, 0, 0, 0);
     this.#state.openLayer().put(object, 0, lsn, ValueKind.image, bytes, 0, bytes.length);
     tail.restart();
+  }
+
+  /** The first step of removal: whoever waits for this timeline, ingest included, waits no longer, and nobody reads it any more. */
+  beginRemoval(): void {
+    clearTimeout(this.#retry);
+    this.#isClosing = true;
+    this.#state.isRemoved = true;
+    this.#waiters.rejectAll(new StorageError('no-such-timeline', 'the timeline was removed'));
+    this.#room?.resolve();
+    this.#room = undefined;
+  }
+
+  /** The second, when nothing more is put: ends background work without a flush, gives memory and files back. */
+  async endRemoval(): Promise<void> {
+    const { memory, access } = this.#state.shared;
+    this.#closing.abort(new StorageError('no-such-timeline', 'the timeline was removed'));
+    await this.#compacting?.catch(() => undefined);
+    await this.#flushing?.catch(() => undefined);
+    clearTimeout(this.#retry);
+    memory.open -= this.#reportedBytes;
+    memory.frozen -= this.#frozenBytes;
+    for (const layer of this.#state.memoryLayers) layer.drop();
+    this.#state.memoryLayers = [];
+    for (const { layer } of this.#state.layerMap.placed) access.handles.forget(layer.path);
   }
 
   #report(bytes: number): void {

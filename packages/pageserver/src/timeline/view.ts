@@ -14,6 +14,8 @@ export interface TimelineView {
   /** The open layer, if there is one, then the frozen ones, newest first. */
   readonly memoryLayers: readonly InMemoryLayer[];
   readonly layerMap: LayerMap;
+  /** The timeline is being removed: nothing of it can be read any more. */
+  readonly isRemoved: boolean;
   /** Everything up to here is in the layers. */
   readonly lastRecordLsn: Lsn;
   /** Start of the history that is kept, for a timeline without ancestor; the branch point of one with. */

@@ -78,6 +78,17 @@ export async function startHttpServer(options: HttpServerOptions): Promise<Fasti
     },
   );
 
+  server.delete<{ Params: { tenant: string; timeline: string } }>(
+    '/v1/tenant/:tenant/timeline/:timeline',
+    async (request, reply) => {
+      const tenant = parseTenantId(request.params.tenant);
+      const timeline = parseTimelineId(request.params.timeline);
+      walService.cutOff(timeline);
+      await registry.remove(tenant, timeline);
+      return reply.status(204).send();
+    },
+  );
+
   try {
     await server.listen({ host: options.host, port: options.port });
   } catch (error) {

@@ -106,6 +106,13 @@ export class WalService {
     return [...this.#sessions.values()].filter((connection) => connection?.proposer !== undefined).length;
   }
 
+  /** Ends the connections of a timeline that is being removed. */
+  cutOff(timeline: string): void {
+    for (const [session, connection] of this.#sessions)
+      if (connection?.options.timeline === timeline)
+        session.fail(new PostgresServerError('57P01', `timeline ${timeline} is being removed`));
+  }
+
   /** Takes no more connections and ends those there are. */
   async close(): Promise<void> {
     const closed = new Promise<void>((resolve) => {

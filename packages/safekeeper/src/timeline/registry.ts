@@ -24,6 +24,9 @@ import { Timeline } from './timeline.ts';
 /** How often control files catch up with the LSNs in memory. Unit: milliseconds. */
 const SAVE_INTERVAL_MS = 10_000;
 
+/** Ends the name of a directory whose timeline was removed. */
+const REMOVED = '.removed';
+
 /** A timeline whose files could not be read. It is known, and refused. */
 export interface UnreadableTimeline {
   readonly tenant: TenantId;
@@ -50,6 +53,7 @@ export class TimelineRegistry {
   readonly #timelines = new Map<TimelineId, Timeline>();
   readonly #unreadable = new Map<TimelineId, UnreadableTimeline>();
   readonly #creating = new Map<TimelineId, Promise<Timeline>>();
+  readonly #removing = new Set<TimelineId>();
   readonly #stopSaving: () => void;
 
   private constructor(options: RegistryOptions) {
@@ -65,6 +69,8 @@ export class TimelineRegistry {
     const { disk, dataDirectory, log } = options;
     const root = join(dataDirectory, 'tenants');
     for (const tenant of disk.list(root).filter(isId)) {
+      for (const name of disk.list(join(root, tenant)))
+        if (name.endsWith(REMOVED)) disk.remove(join(root, tenant, name));
       for (const timeline of disk.list(join(root, tenant)).filter(isId)) {
         const directory = join(root, tenant, timeline);
         try {
@@ -124,6 +130,34 @@ export class TimelineRegistry {
     return created;
   }
 
+  /**
+   * Removes a timeline and its WAL; harmless when there is none. Its directory gets another name, and with that it is gone; what a crash leaves of it is removed at the next start.
+   * @throws what the disk throws
+   */
+  async remove(tenant: TenantId, timeline: TimelineId): Promise<void> {
+    const { disk, dataDirectory, log } = this.#options;
+    await this.#creating.get(timeline)?.catch(() => undefined);
+    const found = this.#timelines.get(timeline);
+    if (this.#removing.has(timeline) || (found !== undefined && found.identity.tenant !== tenant)) return;
+    const tenantDirectory = join(dataDirectory, 'tenants', tenant);
+    const directory = join(tenantDirectory, timeline);
+    this.#removing.add(timeline);
+    try {
+      this.#timelines.delete(timeline);
+      this.#unreadable.delete(timeline);
+      await found?.close();
+      if (disk.exists(directory)) {
+        disk.remove(directory + REMOVED);
+        disk.rename(directory, directory + REMOVED);
+        await disk.syncDirectory(tenantDirectory);
+        log.info({ tenant, timeline }, 'timeline removed');
+      }
+      disk.remove(directory + REMOVED);
+    } finally {
+      this.#removing.delete(timeline);
+    }
+  }
+
   /** Makes everything durable and closes all files. */
   async close(): Promise<void> {
     this.#stopSaving();
@@ -148,6 +182,7 @@ export class TimelineRegistry {
       throw refusal(identity, `${identity.segmentSize} is not the size of a WAL segment`);
     if (identity.timelineStartLsn === 0 || identity.timelineStartLsn % 8 !== 0)
       throw refusal(identity, `${formatLsn(identity.timelineStartLsn)} is not a record boundary`);
+    if (this.#removing.has(identity.timeline)) throw refusal(identity, 'it is being removed');
     if (this.#timelines.has(identity.timeline)) throw refusal(identity, 'it belongs to another tenant');
     if (this.#timelines.size + this.#creating.size >= timelinesMax)
       throw refusal(identity, `this safekeeper has ${timelinesMax} timelines already (timelinesMax)`);
