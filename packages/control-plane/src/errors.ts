@@ -6,7 +6,7 @@ import { ZenithError } from '@zenith/base';
  * - `no-repository` no `.zenith` in this folder or above; `repository-exists` there is one where a new one was asked for
  * - `repository-invalid` config.json or metadata.json is not what this version writes
  * - `invalid-name`, `invalid-start`, `invalid-setting`, `invalid-option` an argument has no meaning
- * - `branch-exists`, `no-such-branch`, `no-such-timeline`, `endpoint-exists`, `no-such-endpoint`
+ * - `branch-exists`, `no-such-branch`, `no-such-timeline`, `endpoint-exists`, `no-such-endpoint`, `no-such-relation`
  * - `branch-protected`, `branch-has-branches`, `branch-has-no-parent` keep a branch as it is
  * - `lsn-in-future`, `lsn-before-start` the LSN lies outside of the branch's own history
  * - `invalid-time` a text is no point in time; `time-before-history`, `time-after-last-commit` no commit of the branch answers for it
@@ -31,6 +31,7 @@ export type ControlPlaneErrorCode =
   | 'no-such-timeline'
   | 'endpoint-exists'
   | 'no-such-endpoint'
+  | 'no-such-relation'
   | 'branch-protected'
   | 'branch-has-branches'
   | 'branch-has-no-parent'

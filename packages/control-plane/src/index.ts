@@ -13,12 +13,18 @@ export { commitPoint } from './branches/commit-point.ts';
 export { createBranch, listBranches, MAIN_BRANCH, type Branch } from './branches/create-branch.ts';
 export { findLsn, type LsnAtTime } from './history/find-lsn.ts';
 export { formatPointInTime, isoPointInTime, parsePointInTime, type PointInTime } from './history/point-in-time.ts';
-export { parsePosition, parseStartPoint, type Position, type StartPoint } from './branches/start-point.ts';
+export { alignLsn, parsePosition, parseStartPoint, type Position, type StartPoint } from './branches/start-point.ts';
 export { ServiceRefusal } from './clients/http-json.ts';
-export { PageserverClient } from './clients/pageserver-client.ts';
+export { PageserverClient, type PageAddress } from './clients/pageserver-client.ts';
 export { SafekeeperClient } from './clients/safekeeper-client.ts';
 export { SupervisorClient } from './clients/supervisor-client.ts';
-export type { PageserverTimeline, SafekeeperTimeline, SupervisorStatus, TimelineLayers } from './clients/answers.ts';
+export type {
+  PageHistoryAnswer,
+  PageserverTimeline,
+  SafekeeperTimeline,
+  SupervisorStatus,
+  TimelineLayers,
+} from './clients/answers.ts';
 export {
   endpointProcess,
   endpointStatus,

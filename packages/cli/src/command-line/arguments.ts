@@ -15,6 +15,25 @@ export function countArgument(text: string): number {
   return Number(text);
 }
 
+const BLOCK_MAX = 0xffff_fffe;
+
+/** Reads a block number. @throws InvalidArgumentError */
+export function blockArgument(text: string): number {
+  const block = Number(text);
+  if (!/^\d{1,10}$/.test(text) || block > BLOCK_MAX) throw new InvalidArgumentError('it must be a block number.');
+  return block;
+}
+
+const LIMIT_MAX = 1000;
+
+/** Reads how many records are to be shown. @throws InvalidArgumentError */
+export function limitArgument(text: string): number {
+  const limit = Number(text);
+  if (!/^\d{1,4}$/.test(text) || limit < 1 || limit > LIMIT_MAX)
+    throw new InvalidArgumentError(`it must be a number from 1 to ${LIMIT_MAX}.`);
+  return limit;
+}
+
 /** Reads a PostgreSQL major version. @throws InvalidArgumentError */
 export function pgVersionArgument(text: string): PgMajor {
   const major = PG_MAJORS.find((known) => text === String(known));

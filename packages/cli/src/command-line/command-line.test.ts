@@ -265,6 +265,28 @@ describe('a failure is one line on standard error', () => {
       "zenith: no postgres node is running on 'main': start one with 'zenith pg start main'",
     ],
     ['1', ['psql', 'nope'], "zenith: no branch 'nope'; 'zenith branch' lists those there are"],
+    ['1', ['page', 'nope', '1663/5/16384', '0'], "zenith: no branch 'nope'; 'zenith branch' lists those there are"],
+    [
+      '1',
+      ['page', 'main', 'public.t', '0'],
+      "zenith: names of relations are looked up by the server on the branch, and no postgres node is running on 'main': start one with 'zenith pg start main', or write TABLESPACE/DATABASE/RELFILENODE (oids)",
+    ],
+    [
+      '1',
+      ['page', 'main', '1663/5/16384', '0', '--fork', 'fsm'],
+      'zenith: free-space maps are not in the WAL and so not kept: there is no page to show',
+    ],
+    [
+      '2',
+      ['page', 'main', 't', 'x'],
+      "zenith: command-argument value 'x' is invalid for argument 'block'. it must be a block number; see 'zenith --help'",
+    ],
+    ['2', ['page', 'main', 't', '0', '--diff', '0/1'], "zenith: --diff takes two LSNs; see 'zenith --help'"],
+    [
+      '2',
+      ['page', 'main', 't', '0', '--limit', '0'],
+      "zenith: option '--limit <count>' argument '0' is invalid. it must be a number from 1 to 1000; see 'zenith --help'",
+    ],
     ['2', ['pg'], "zenith: a command is missing; see 'zenith pg --help'"],
     ['2', ['stauts'], "zenith: unknown command 'stauts' (Did you mean status?); see 'zenith --help'"],
     ['2', ['start', '--fast'], "zenith: unknown option '--fast'; see 'zenith --help'"],
@@ -316,6 +338,7 @@ describe('--help', () => {
     ['branch', 'unprotect'],
     ['lsn'],
     ['psql'],
+    ['page'],
     ['up'],
   ];
 

@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import { branchCommand, lsnCommand } from './branch-commands.ts';
+import { pageCommand } from './page-command.ts';
 import { portArgument, settingArgument } from './arguments.ts';
 import { addInitOptions, initOptions, type ParsedInitOptions } from './init-options.ts';
 import { describeCommand, runWork, type Surroundings } from './runner.ts';
@@ -170,6 +171,7 @@ export function buildProgram(around: Surroundings, version: string): Command {
     psqlCommand(around),
     layersCommand(around),
     scrubCommand(around),
+    pageCommand(around),
     upCommand(around),
   ]);
   program.addHelpText(

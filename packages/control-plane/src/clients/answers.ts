@@ -53,6 +53,39 @@ export const timelineLayers = v.object({
 /** The layers of a timeline. */
 export type TimelineLayers = v.InferOutput<typeof timelineLayers>;
 
+const base64 = v.pipe(
+  v.string(),
+  v.base64(),
+  v.transform((text) => new Uint8Array(Buffer.from(text, 'base64'))),
+);
+
+/** Pageserver: `GET …/timeline/:timeline/page`. */
+export const pageAnswer = v.object({ lsn: lsnText, blocks: count, page: v.pipe(base64, v.length(8192)) });
+
+/** A page as the pageserver rebuilt it. */
+export type PageAnswer = v.InferOutput<typeof pageAnswer>;
+
+/** Pageserver: `GET …/timeline/:timeline/page-history`. */
+export const pageHistoryAnswer = v.object({
+  lsn: lsnText,
+  complete: v.boolean(),
+  values: v.array(
+    v.object({
+      lsn: lsnText,
+      kind: v.picklist(['image', 'zero-page', 'record', 'init-record', 'operation']),
+      blockIndex: v.optional(v.number()),
+      bytes: base64,
+      /** How the transaction of a record ended; absent when it has not, or nobody knows. */
+      transaction: v.optional(v.picklist(['committed', 'aborted'])),
+      /** When it was committed. Unit: microseconds since 1970. */
+      commitTime: v.optional(v.pipe(v.number(), v.safeInteger())),
+    }),
+  ),
+});
+
+/** The values that made a page, the newest first. */
+export type PageHistoryAnswer = v.InferOutput<typeof pageHistoryAnswer>;
+
 /** Safekeeper: `GET …/timeline/:timeline`, and each element of `GET /v1/timelines`. */
 export const safekeeperTimeline = v.object({
   tenant: v.string(),

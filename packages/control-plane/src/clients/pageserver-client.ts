@@ -4,9 +4,13 @@ import type { Repository } from '../repository/repository.ts';
 import {
   checkAnswer,
   lsnAtTimeAnswer,
-  readHealth,
+  pageAnswer,
+  pageHistoryAnswer,
   pageserverTimeline,
+  readHealth,
   timelineLayers,
+  type PageAnswer,
+  type PageHistoryAnswer,
   type PageserverTimeline,
   type TimelineLayers,
 } from './answers.ts';
@@ -25,6 +29,18 @@ export interface NewTimeline {
   readonly timelineId: TimelineId;
   readonly ancestorTimelineId: TimelineId;
   readonly ancestorLsn: Lsn;
+}
+
+/** Names a page of a timeline at an LSN. */
+export interface PageAddress {
+  readonly timeline: TimelineId;
+  readonly spc: number;
+  readonly db: number;
+  /** Relfilenode. */
+  readonly rel: number;
+  readonly fork: number;
+  readonly block: number;
+  readonly lsn: Lsn;
 }
 
 /** The pageserver's management interface, for one tenant. Every method throws what {@link callHttp} throws. */
@@ -105,6 +121,22 @@ export class PageserverClient {
   /** Removes a timeline, on its disk and in remote storage; harmless when there is none. */
   async removeTimeline(id: TimelineId): Promise<void> {
     await this.#call('DELETE', `/v1/tenant/${this.#tenant}/timeline/${id}`, undefined, REMOVE_TIMEOUT_MS);
+  }
+
+  /** One page. */
+  async page(address: PageAddress): Promise<PageAnswer> {
+    return checkAnswer(SERVICE, pageAnswer, await this.#call('GET', this.#pagePath('page', address)));
+  }
+
+  /** The newest `limit` values that made a page up to the LSN; a page that was never written has none, which is an error. */
+  async pageHistory(address: PageAddress, limit: number): Promise<PageHistoryAnswer> {
+    const path = `${this.#pagePath('page-history', address)}&limit=${limit}`;
+    return checkAnswer(SERVICE, pageHistoryAnswer, await this.#call('GET', path));
+  }
+
+  #pagePath(what: string, { timeline, spc, db, rel, fork, block, lsn }: PageAddress): string {
+    const query = `spc=${spc}&db=${db}&rel=${rel}&fork=${fork}&block=${block}&lsn=${formatLsn(lsn)}`;
+    return `/v1/tenant/${this.#tenant}/timeline/${timeline}/${what}?${query}`;
   }
 
   #call(method: 'GET' | 'POST' | 'DELETE', path: string, body?: unknown, timeoutMs = TIMEOUT_MS): Promise<unknown> {

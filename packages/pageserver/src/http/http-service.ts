@@ -22,6 +22,7 @@ import { streamSnapshot } from '../snapshot/stream-snapshot.ts';
 import type { TimelineStore } from '../timeline/timeline-store.ts';
 import type { Timeline } from '../timeline/timeline.ts';
 import { describeTimeline } from './describe-timeline.ts';
+import { addPageRoutes } from './page-routes.ts';
 
 /** Longest body of a request; the longest real one has three ids. Unit: bytes. */
 const BODY_BYTES_MAX = 16 * 1024;
@@ -38,6 +39,7 @@ const STATUS_BY_CODE: Readonly<Record<string, number>> = {
   'time-before-history': 400,
   'time-after-last-commit': 400,
   'no-such-timeline': 404,
+  'no-such-block': 404,
   'timeline-exists': 409,
   'timeline-has-branches': 409,
   superseded: 409,
@@ -91,6 +93,10 @@ export class HttpService {
     );
     this.#addService();
     this.#addTimelines();
+    addPageRoutes(this.#server, {
+      timeline: (params) => this.#timeline(params),
+      waitTimeoutMs: options.waitTimeoutMs,
+    });
   }
 
   /** Begins to listen; gives the port. @throws PageserverError `address-unavailable` */

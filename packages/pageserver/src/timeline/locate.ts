@@ -45,7 +45,8 @@ export function locate(
   }
 }
 
-function requireOpenAt(view: TimelineView, tier: Tier, object: ObjectId, block: number): void {
+/** Holds that every layer of a tier that may hold (object, block) is open. @throws AbsentLayerError */
+export function requireOpenAt(view: TimelineView, tier: Tier, object: ObjectId, block: number): void {
   const start = view.objects.storedKey(object, block);
   const closed = tier.closedIn({ start, end: afterStoredKey(start) });
   if (closed.length > 0) throw new AbsentLayerError(closed);

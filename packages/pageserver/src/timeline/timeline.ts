@@ -1,4 +1,4 @@
-import { AssertionError, assert, type Lsn, type TenantId, type TimelineId } from '@zenith/base';
+import { AssertionError, assert, formatLsn, type Lsn, type TenantId, type TimelineId } from '@zenith/base';
 import type { Page, PgMajor } from '@zenith/pg-format';
 import { compact, type CompactionResult } from '../compaction/compact.ts';
 import { encodeBatch } from '../commit-times/commit-batch.ts';
@@ -6,6 +6,7 @@ import { CommitTail } from '../commit-times/commit-tail.ts';
 import type { CommitTime } from '../commit-times/commit-time.ts';
 import { lastCommit } from '../commit-times/find-commit.ts';
 import { lsnAtTime } from '../commit-times/lsn-at-time.ts';
+import { transactionEnds, type TransactionEnd, type TransactionInWal } from '../commit-times/transaction-ends.ts';
 import { ObjectKind } from '../key-space/object.ts';
 import { NO_OBJECT, type ObjectId } from '../key-space/object-table.ts';
 import { ValueKind } from '../key-space/value.ts';
@@ -14,6 +15,7 @@ import { StorageError } from './errors.ts';
 import { fetching, hasRemedy } from './fetch-layers.ts';
 import { flushOldest } from './flush.ts';
 import { LsnWaiters, type WaitOptions } from './lsn-waiters.ts';
+import { pageHistory, type HistoryLimits, type PageHistory } from './page-history.ts';
 import { keysOfObject, requireOpen, requireSmallObjects } from './require-layers.ts';
 import { requireLsn } from './require-lsn.ts';
 import { scanObjects, type ScanPrefix, type ScanVisit } from './scan.ts';
@@ -234,6 +236,25 @@ export class Timeline {
       signal?.throwIfAborted();
       requireSmallObjects(this.#state);
     });
+  }
+
+  /** How transactions ended, as far as it is known at `lsn`, see {@link transactionEnds}. @throws StorageError `lsn-not-available`; CorruptionError; AbsentLayerError */
+  transactionEnds(transactions: readonly TransactionInWal[], lsn: Lsn): (TransactionEnd | undefined)[] {
+    requireLsn(this.#state, lsn);
+    requireSmallObjects(this.#state);
+    return transactionEnds(this.#state, transactions, lsn);
+  }
+
+  /**
+   * What changed a page up to `lsn`, the newest first: for people and tools, no page is rebuilt.
+   * @throws StorageError `no-such-block`: nothing was ever put for it; `lsn-not-available`; CorruptionError; AbsentLayerError
+   */
+  pageHistory(object: ObjectId, block: number, lsn: Lsn, limits: HistoryLimits): PageHistory {
+    requireLsn(this.#state, lsn);
+    const history = object === NO_OBJECT ? undefined : pageHistory(this.#state, object, block, lsn, limits);
+    if (history === undefined || history.values.length === 0)
+      throw new StorageError('no-such-block', `nothing was ever written there up to ${formatLsn(lsn)}`);
+    return history;
   }
 
   /**

@@ -19,7 +19,7 @@ import {
   twoPhaseFileName,
   type Page,
 } from '@zenith/pg-format';
-import { firstDifference, maskPage, type Inconsistency } from '@zenith/redo';
+import { firstDifference, maskPage, pageResourceManager, type Inconsistency } from '@zenith/redo';
 import {
   listDatabases,
   listForks,
@@ -32,7 +32,6 @@ import { decodeSize } from '../ingest/object-sizes.ts';
 import { SLRU_GEOMETRY } from '../ingest/slru-geometry.ts';
 import { ObjectKind, type SlruKind } from '../key-space/object.ts';
 import type { Timeline } from '../timeline/timeline.ts';
-import { pageResourceManager } from './page-kind.ts';
 import { SlruMask } from './slru-mask.ts';
 
 // SpGistMetaPageData: magic number u32 @24, last used pages 8 × (block u32, free space i32) @28: a cache that is not logged.  PG 18: spgist_private.h; spgutils.c, SpGistUpdateMetaPage()

@@ -49,3 +49,19 @@ export const applyTransactionStatus: ApplyBody = (view, offset, end, page) => {
     page.view.setUint8(position, (page.view.getUint8(position) & ~(STATUS_BITS << shift)) | (status << shift));
   }
 };
+
+/**
+ * Calls `visit` for each transaction whose status the operation in `view[offset, offset + length)` sets; for none when it is of another kind.
+ * @param visit is given the transaction's place on its page, xid modulo 32768
+ */
+export function visitTransactionStatus(
+  view: DataView,
+  offset: number,
+  length: number,
+  visit: (index: number, status: number) => void,
+): void {
+  if (length <= OPERATION_HEADER || view.getUint8(offset) !== OperationKind.transactionStatus) return;
+  const status = view.getUint8(offset + OPERATION_HEADER);
+  for (let at = offset + OPERATION_HEADER + 1; at + 2 <= offset + length; at += 2)
+    visit(view.getUint16(at, true), status);
+}
