@@ -84,7 +84,7 @@ rgw_thread_pool_size = 16
     await this.#run('ceph-mon', '--mkfs', '-i', 'a', '--monmap', map);
     const monitor = this.#spawn('ceph-mon', '-i', 'a', '--public-addr', `v1:127.0.0.1:${monitorPort}`);
     await untilListening(monitorPort, monitor);
-    await this.#run('ceph', '--connect-timeout', '30', 'osd', 'new', cluster, '0');
+    await this.#runWhenReady('ceph', '--connect-timeout', '30', 'osd', 'new', cluster, '0');
     await this.#run('ceph-osd', '-i', '0', '--mkfs', '--osd-uuid', cluster);
     this.#spawn('ceph-osd', '-i', '0');
     const gateway = this.#spawn('radosgw', '-n', 'client.rgw');
@@ -133,6 +133,20 @@ rgw_thread_pool_size = 16
 
   async #run(program: string, ...args: readonly string[]): Promise<void> {
     await run(program, ['-c', this.#configuration, ...args], { timeout: START_TIMEOUT_MS });
+  }
+
+  /** Runs what a monitor that listens already may refuse while it has not elected itself yet: again and again, and the same each time. */
+  async #runWhenReady(program: string, ...args: readonly string[]): Promise<void> {
+    const end = Date.now() + START_TIMEOUT_MS;
+    for (;;) {
+      try {
+        await this.#run(program, ...args);
+        return;
+      } catch (error) {
+        if (Date.now() >= end || !/EPERM/.test((error as Error).message)) throw error;
+      }
+      await new Promise((resolve) => setTimeout(resolve, 200));
+    }
   }
 
   #spawn(program: string, ...args: readonly string[]): ChildProcess {
