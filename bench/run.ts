@@ -1,10 +1,12 @@
 import { parseArgs } from 'node:util';
+import { benchAppends } from './appends.ts';
 import { benchIngest } from './ingest.ts';
 import { benchLargeTable } from './large-table.ts';
+import { benchQuorum } from './quorum.ts';
 import { print, type Measurement } from './support/report.ts';
 import { benchTransactions } from './transactions.ts';
 
-// npm run bench [-- --only transactions|large-table|ingest --seconds 20 --scale 20 --rounds 3 --megabytes 1100 --transactions 200000]
+// npm run bench [-- --only transactions|quorum|appends|ingest|large-table --seconds 20 --scale 20 --rounds 3 --megabytes 1100 --transactions 200000]
 const { values } = parseArgs({
   options: {
     only: { type: 'string' },
@@ -22,12 +24,15 @@ const report = (measurement: Measurement): void => {
   print(measurement);
 };
 
+const transactions = {
+  scale: Number(values.scale),
+  seconds: Number(values.seconds),
+  rounds: Number(values.rounds),
+};
 const parts: Record<string, () => Promise<void>> = {
-  transactions: () =>
-    benchTransactions(
-      { scale: Number(values.scale), seconds: Number(values.seconds), rounds: Number(values.rounds) },
-      report,
-    ),
+  transactions: () => benchTransactions(transactions, report),
+  quorum: () => benchQuorum(transactions, report),
+  appends: () => benchAppends(transactions.rounds, report),
   ingest: () => benchIngest(Number(values.transactions), report),
   'large-table': () => benchLargeTable(Number(values.megabytes), report),
 };

@@ -96,17 +96,15 @@ test('branches made while transfers run are each a consistent moment', async () 
   await createBank(client, options);
   await client.end();
   const names = ['busy_1', 'busy_2', 'busy_3'];
-  const result = await runBank(
-    () => zenith.connect(),
-    options,
-    1,
-    (async () => {
+  const result = await runBank(() => zenith.connect(), options, {
+    firstId: 1,
+    until: (async () => {
       for (const name of names) {
         await new Promise((resolve) => setTimeout(resolve, 500)); // some transfers in between
         await zenith.run('branch', name, 'main');
       }
     })(),
-  );
+  });
   expect(result.errors).toEqual([]);
   let last = 0;
   for (const name of names) {

@@ -20,16 +20,14 @@ afterAll(() => zenith.destroy());
 
 /** Runs transfers while `disturb` happens, then audits: nothing acknowledged may be lost, and the indexes must fit the heaps. */
 async function underLoad(disturb: () => Promise<void>): Promise<BankResult> {
-  const result = await runBank(
-    () => zenith.connect(),
-    options,
+  const result = await runBank(() => zenith.connect(), options, {
     firstId,
-    (async () => {
+    until: (async () => {
       await new Promise((resolve) => setTimeout(resolve, 500)); // let some transfers happen first
       await disturb();
       await new Promise((resolve) => setTimeout(resolve, 500)); // and some after it
     })(),
-  );
+  });
   firstId += 10_000_000;
   results.push(result);
   const client = await zenith.connect();

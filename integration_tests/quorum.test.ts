@@ -33,7 +33,7 @@ test('one safekeeper of three killed and restarted again and again: no transacti
       await zenith.run('start');
     }
   }
-  const result = await runBank(() => zenith.connect(), options, 1, killOneAfterAnother());
+  const result = await runBank(() => zenith.connect(), options, { firstId: 1, until: killOneAfterAnother() });
   results.push(result);
   expect(result.errors).toEqual([]);
   expect(result.unknown.size).toBe(0);
@@ -70,7 +70,7 @@ test('every safekeeper and the compute killed at once while transfers run: nothi
     await zenith.run('start');
     await zenith.startPostgres('main');
   }
-  const result = await runBank(() => zenith.connect(), options, 2_000_000, killAll());
+  const result = await runBank(() => zenith.connect(), options, { firstId: 2_000_000, until: killAll() });
   results.push(result);
   expect(result.errors).toEqual([]);
   expect(result.acknowledged.size).toBeGreaterThan(10);

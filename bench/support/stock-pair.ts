@@ -23,19 +23,40 @@ export async function stockPrimary(
 
 /** A stock standby of `primary`, which is stopped, copied, made to wait for the standby at each commit, and started again. */
 export async function addSynchronousStandby(primary: StockPostgres): Promise<StockPostgres> {
-  await primary.stop();
-  const folder = join(dirname(primary.dataDirectory), 'standby');
-  cpSync(primary.dataDirectory, folder, { recursive: true, preserveTimestamps: true });
-  rmSync(join(folder, 'postmaster.opts'), { force: true });
-  appendFileSync(join(primary.dataDirectory, 'postgresql.conf'), "synchronous_standby_names = 'standby'\n");
-  await primary.start();
-  appendFileSync(
-    join(folder, 'postgresql.conf'),
-    `primary_conninfo = 'host=127.0.0.1 port=${primary.port} user=postgres application_name=standby'\n`,
-  );
-  writeFileSync(join(folder, 'standby.signal'), '');
-  chownTree(folder, unprivilegedUser());
-  const standby = StockPostgres.create({ major: primary.major, dataDirectory: folder });
-  await standby.start();
+  const [standby] = await addStandbys(primary, ['standby'], 'standby');
+  if (standby === undefined) throw new Error('one standby was asked for');
   return standby;
+}
+
+/** Three stock standbys of `primary`, two of which, whichever, have to have a commit on their disks; the primary is stopped, copied and started again. */
+export function addQuorumOfStandbys(primary: StockPostgres): Promise<StockPostgres[]> {
+  return addStandbys(primary, ['standby_1', 'standby_2', 'standby_3'], 'ANY 2 (standby_1, standby_2, standby_3)');
+}
+
+async function addStandbys(
+  primary: StockPostgres,
+  names: readonly string[],
+  synchronous: string,
+): Promise<StockPostgres[]> {
+  await primary.stop();
+  const folders = names.map((name) => join(dirname(primary.dataDirectory), name));
+  for (const folder of folders) {
+    cpSync(primary.dataDirectory, folder, { recursive: true, preserveTimestamps: true });
+    rmSync(join(folder, 'postmaster.opts'), { force: true });
+  }
+  appendFileSync(join(primary.dataDirectory, 'postgresql.conf'), `synchronous_standby_names = '${synchronous}'\n`);
+  await primary.start();
+  const standbys: StockPostgres[] = [];
+  for (const [index, folder] of folders.entries()) {
+    appendFileSync(
+      join(folder, 'postgresql.conf'),
+      `primary_conninfo = 'host=127.0.0.1 port=${primary.port} user=postgres application_name=${names[index]}'\n`,
+    );
+    writeFileSync(join(folder, 'standby.signal'), '');
+    chownTree(folder, unprivilegedUser());
+    const standby = StockPostgres.create({ major: primary.major, dataDirectory: folder });
+    standbys.push(standby);
+    await standby.start();
+  }
+  return standbys;
 }

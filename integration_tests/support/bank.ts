@@ -16,6 +16,16 @@ export interface BankResult {
   readonly errors: readonly Error[];
 }
 
+/** How transfers are made. */
+export interface BankRun {
+  /** What the first transfer is called; the next ones count on. */
+  readonly firstId: number;
+  /** No more transfers are begun when it settles. */
+  readonly until: Promise<unknown>;
+  /** Told of each transfer that was acknowledged. @param begunMs when it was begun, by performance.now() */
+  readonly onAcknowledged?: (begunMs: number) => void;
+}
+
 /** Creates the bank's tables: accounts whose balances always sum to 0, and a log of transfers. */
 export async function createBank(client: Client, options: BankOptions): Promise<void> {
   await client.query('create table bank (id int primary key, balance int not null)');
@@ -24,14 +34,13 @@ export async function createBank(client: Client, options: BankOptions): Promise<
 }
 
 /**
- * Moves money between random accounts on `options.clients` connections until `until` settles. Each transfer has an id of its own; the ids whose commit was acknowledged are what the
+ * Moves money between random accounts on `options.clients` connections. Each transfer has an id of its own; the ids whose commit was acknowledged are what the
  * database owes. A connection that breaks is made again; `connect` may reject while the server is away and is then called again after it settles.
  */
 export async function runBank(
   connect: () => Promise<Client>,
   options: BankOptions,
-  firstId: number,
-  until: Promise<unknown>,
+  { firstId, until, onAcknowledged }: BankRun,
 ): Promise<BankResult> {
   const acknowledged = new Set<number>();
   const unknown = new Set<number>();
@@ -63,12 +72,14 @@ export async function runBank(
       // accounts in order, so that no two transfers deadlock
       const [low, high] = [account(), account()].sort((a, b) => a - b) as [number, number];
       const amount = 1 + (id % 100);
+      const begunMs = performance.now();
       try {
         await client.query(
           `begin; update bank set balance = balance - ${amount} where id = ${low}; update bank set balance = balance + ${amount} where id = ${high};
            insert into transfers values (${id}, ${low}, ${high}, ${amount}); commit`,
         );
         acknowledged.add(id);
+        onAcknowledged?.(begunMs);
       } catch (error) {
         unknown.add(id);
         const sqlState = (error as { code?: string }).code ?? '';

@@ -1,6 +1,8 @@
 import { execFile } from 'node:child_process';
-import { existsSync } from 'node:fs';
+import { existsSync, readFileSync, readdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { promisify } from 'node:util';
+import { temporaryDirectory } from '@zenith/testing';
 
 const run = promisify(execFile);
 
@@ -20,6 +22,12 @@ export interface PgbenchResult {
   readonly failed: number;
   /** Mean. Unit: ms. */
   readonly latencyMs: number;
+}
+
+/** How long transactions took. Unit: ms. */
+export interface Latencies {
+  readonly p50Ms: number;
+  readonly p99Ms: number;
 }
 
 /** True when a distribution's pgbench is there. */
@@ -70,16 +78,61 @@ export async function pgbenchTransactions(target: Target, transactions: number):
 }
 
 /** Runs pgbench for `seconds` with 8 clients: TPC-B, or its selects only. @throws Error with its output when it fails, which a lost connection makes it do */
-export async function pgbenchRun(target: Target, seconds: number, selectOnly = false): Promise<PgbenchResult> {
+export function pgbenchRun(target: Target, seconds: number, selectOnly = false): Promise<PgbenchResult> {
+  return runFor(target, seconds, 8, selectOnly ? ['-S', '-M', 'prepared'] : []);
+}
+
+/** TPC-B as {@link pgbenchRun} runs it, with how long its transactions took. */
+export function pgbenchLatencies(target: Target, seconds: number): Promise<PgbenchResult & Latencies> {
+  return withLatencies((log) => runFor(target, seconds, 8, log));
+}
+
+/** One client that commits one row after another, for `seconds`: how long a commit takes that waits for nobody else. Needs the tables of {@link pgbenchInitialize}. */
+export async function pgbenchCommits(target: Target, seconds: number): Promise<PgbenchResult & Latencies> {
+  const { path, remove } = temporaryDirectory('zenith-pgbench-');
+  try {
+    const script = join(path, 'commit.sql');
+    writeFileSync(script, 'insert into pgbench_history (tid, bid, aid, delta, mtime) values (1, 1, 1, 1, now());\n');
+    return await withLatencies((log) => runFor(target, seconds, 1, ['-f', script, ...log]));
+  } finally {
+    remove();
+  }
+}
+
+/** Runs pgbench with what makes it log each transaction, and reads the log. */
+async function withLatencies(
+  run: (logArguments: readonly string[]) => Promise<PgbenchResult>,
+): Promise<PgbenchResult & Latencies> {
+  const { path, remove } = temporaryDirectory('zenith-pgbench-');
+  try {
+    const result = await run(['--log', `--log-prefix=${join(path, 'log')}`]);
+    // client, transaction, latency in microseconds, script, time; one file for each thread
+    const latencies = readdirSync(path)
+      .flatMap((name) => readFileSync(join(path, name), 'utf8').trimEnd().split('\n'))
+      .map((line) => Number(line.split(' ')[2]) / 1000)
+      .sort((a, b) => a - b);
+    const at = (share: number): number => latencies[Math.floor(latencies.length * share)] ?? Number.NaN;
+    return { ...result, p50Ms: at(0.5), p99Ms: at(0.99) };
+  } finally {
+    remove();
+  }
+}
+
+async function runFor(
+  target: Target,
+  seconds: number,
+  clients: number,
+  more: readonly string[],
+): Promise<PgbenchResult> {
   const output = await pgbench(target, [
     '-n',
     '-c',
-    '8',
+    String(clients),
     '-j',
-    '2',
+    String(Math.min(clients, 2)),
     '-T',
     String(seconds),
-    ...(selectOnly ? ['-S', '-M', 'prepared'] : []),
+    ...more,
   ]);
   const number = (pattern: RegExp): number => {
     const text = pattern.exec(output)?.[1];

@@ -26,6 +26,15 @@ export interface SafekeeperStatus {
   readonly term: number;
 }
 
+/** Who connects to whom. */
+export interface Route {
+  readonly from: 'compute' | 'pageserver';
+  readonly to: 'pageserver' | `safekeeper ${number}`;
+}
+
+/** What lies between two services: gives the port to connect to in order to reach `port`. */
+export type Router = (route: Route, port: number) => Promise<number>;
+
 /** A stock cluster that computes are started on: a table t with 1,000 rows, behind a pageserver that serves its files. */
 export class ComputeOrigin {
   readonly snapshot: ClusterSnapshot;
@@ -90,12 +99,16 @@ export class ComputeCluster {
     this.input = config;
   }
 
-  /** @param pageserver `of-origin` knows nothing but the cluster a first compute starts on; `real` takes WAL, so that a compute can be built anew from it */
+  /**
+   * @param pageserver `of-origin` knows nothing but the cluster a first compute starts on; `real` takes WAL, so that a compute can be built anew from it
+   * @param route what the services reach each other through; they do so directly when it is left out
+   */
   static async create(
     origin: ComputeOrigin,
     safekeeperCount: number,
     settings: Readonly<Record<string, string>> = {},
     pageserver: 'of-origin' | 'real' = 'of-origin',
+    route: Router = (_, port) => Promise.resolve(port),
   ): Promise<ComputeCluster> {
     const directory = temporaryDirectory('zenith-compute-');
     const safekeepers: { process: ServiceProcess; id: number; port: number; httpPort: number }[] = [];
@@ -123,7 +136,12 @@ export class ComputeCluster {
       realPageserver = new ServiceProcess('pageserver', dataDir, 'pageserver.json', {
         listen: { host: '127.0.0.1', port: addresses.port },
         http: { host: '127.0.0.1', port: addresses.httpPort },
-        safekeepers: safekeepers.map(({ id, port, httpPort }) => ({ id, host: '127.0.0.1', port, httpPort })),
+        safekeepers: await Promise.all(
+          safekeepers.map(async ({ id, port, httpPort }) => {
+            const to = { from: 'pageserver', to: `safekeeper ${id}` } as const;
+            return { id, host: '127.0.0.1', port: await route(to, port), httpPort: await route(to, httpPort) };
+          }),
+        ),
       });
       const of = ['--data-dir', dataDir, '--tenant', tenant, '--timeline', timeline, '--pgdata', origin.pgdata];
       await runService('pageserver', ['bootstrap', ...of]);
@@ -136,8 +154,18 @@ export class ComputeCluster {
       endpoint: 'main',
       systemId: origin.snapshot.manifest.systemId,
       startLsn: formatLsn(origin.snapshot.manifest.lsn),
-      safekeepers: safekeepers.map(({ id, port }) => ({ id, host: '127.0.0.1', port })),
-      pageserver: { host: '127.0.0.1', ...addresses },
+      safekeepers: await Promise.all(
+        safekeepers.map(async ({ id, port }) => ({
+          id,
+          host: '127.0.0.1',
+          port: await route({ from: 'compute', to: `safekeeper ${id}` }, port),
+        })),
+      ),
+      pageserver: {
+        host: '127.0.0.1',
+        port: await route({ from: 'compute', to: 'pageserver' }, addresses.port),
+        httpPort: await route({ from: 'compute', to: 'pageserver' }, addresses.httpPort),
+      },
       postgres: { major: origin.major, port: await freePort(), user: 'postgres', settings },
       http: { port: await freePort() },
       timeouts: { stopMs: 10_000 },

@@ -76,8 +76,13 @@ export class ServiceProcess {
     return this.#exited;
   }
 
+  /** True from its start until its end, stopped or not. */
+  get isRunning(): boolean {
+    return this.#child?.exitCode === null && this.#child.signalCode === null;
+  }
+
   kill(signal: NodeJS.Signals): void {
-    if (this.#child?.exitCode === null && this.#child.signalCode === null) this.#child.kill(signal);
+    if (this.isRunning) this.#child?.kill(signal);
   }
 
   /** SIGTERM, and its exit code. */

@@ -1,0 +1,73 @@
+import { spawnSync } from 'node:child_process';
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
+import { nodeId } from '@zenith/consensus';
+import { lsn } from '@zenith/base';
+import { temporaryDirectory } from '@zenith/testing';
+import { SafekeeperProcess } from '../packages/safekeeper/src/testing/safekeeper-process.test-support.ts';
+import { TestProposer } from '../packages/safekeeper/src/testing/test-proposer.test-support.ts';
+import { TestWal, testConfiguration, testIdentity } from '../packages/safekeeper/src/testing/test-wal.test-support.ts';
+import { atLeast, medianOf, type Measurement } from './support/report.ts';
+
+const SEGMENT_SIZE = 16 * 1024 * 1024;
+const APPEND_BYTES = 128 * 1024;
+const INFLIGHT_BYTES = 16 * 1024 * 1024;
+
+/** WAL of one round. Unit: bytes. */
+const ROUND_BYTES = 64 * 1024 * 1024;
+
+/** What one safekeeper takes in as a stream of appends of 128 KiB, against `dd conv=fdatasync` of as many bytes to the same disk. */
+export async function benchAppends(rounds: number, report: (measurement: Measurement) => void): Promise<void> {
+  const directory = temporaryDirectory('zenith-bench-');
+  const identity = { ...testIdentity(lsn(SEGMENT_SIZE + 8192)), segmentSize: SEGMENT_SIZE };
+  const safekeeper = await SafekeeperProcess.start(directory.path, 1);
+  const wal = new TestWal(identity);
+  const proposer = new TestProposer(
+    identity,
+    testConfiguration(1),
+    new Map([[nodeId(1), safekeeper.addresses.listen]]),
+    () => wal,
+    { appendBytesMax: APPEND_BYTES, inflightBytesMax: INFLIGHT_BYTES, coalesceBytesMax: 0 },
+  );
+  try {
+    await proposer.connect();
+    await proposer.until(({ synced }) => synced);
+    const ours: number[] = [];
+    const theirs: number[] = [];
+    for (let round = 0; round < rounds; round++) {
+      const from = wal.endLsn;
+      wal.grow(ROUND_BYTES);
+      const began = performance.now();
+      await proposer.commit(wal.endLsn);
+      ours.push((wal.endLsn - from) / 1e6 / ((performance.now() - began) / 1000));
+      theirs.push(ddRate(directory.path));
+    }
+    report(
+      atLeast(
+        'safekeeper, appends of 128 KiB, against dd conv=fdatasync',
+        medianOf(ours),
+        medianOf(theirs),
+        0.7,
+        'MB/s',
+      ),
+    );
+  } finally {
+    proposer.close();
+    await safekeeper.stop();
+    directory.remove();
+  }
+}
+
+/** Unit: MB/s, by dd's own clock. */
+function ddRate(folder: string): number {
+  const file = join(folder, 'dd');
+  const { stderr } = spawnSync(
+    'dd',
+    ['if=/dev/zero', `of=${file}`, `bs=${APPEND_BYTES}`, `count=${ROUND_BYTES / APPEND_BYTES}`, 'conv=fdatasync'],
+    { encoding: 'utf8', env: { ...process.env, LC_ALL: 'C' } },
+  );
+  rmSync(file, { force: true });
+  const seconds = Number(/copied, ([\d.]+) s/.exec(stderr)?.[1]);
+  if (!(seconds > 0)) throw new Error(`dd printed something else: ${stderr}`);
+  return ROUND_BYTES / 1e6 / seconds;
+}
