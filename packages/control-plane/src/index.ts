@@ -11,6 +11,14 @@ export { checkName, NAME_LENGTH_MAX } from './branches/branch-name.ts';
 export { drawBranchTree, type BranchNode } from './branches/branch-tree.ts';
 export { commitPoint } from './branches/commit-point.ts';
 export { createBranch, listBranches, MAIN_BRANCH, type Branch } from './branches/create-branch.ts';
+export {
+  formatHistoryBytes,
+  formatHistoryTime,
+  parseHistoryBytes,
+  parseHistoryTime,
+  type HistoryPolicy,
+} from './history/history-policy.ts';
+export { collectHistory, keepHistory } from './history/keep-history.ts';
 export { findLsn, type LsnAtTime } from './history/find-lsn.ts';
 export { formatPointInTime, isoPointInTime, parsePointInTime, type PointInTime } from './history/point-in-time.ts';
 export { alignLsn, parsePosition, parseStartPoint, type Position, type StartPoint } from './branches/start-point.ts';

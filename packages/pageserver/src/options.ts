@@ -40,6 +40,17 @@ const schema = v.strictObject({
   waitTimeoutMs: v.optional(milliseconds, 60_000),
   /** What was ingested is made durable at least so often, however little it is. Unit: ms. */
   flushIntervalMs: v.optional(v.pipe(milliseconds, v.minValue(100)), 120_000),
+  /** How much history can be read: as much as both say. */
+  history: v.optional(
+    v.strictObject({
+      /** Unit: ms. */
+      timeMs: v.pipe(v.number(), v.integer(), v.minValue(0)),
+      bytes: v.pipe(v.number(), v.integer(), v.minValue(0)),
+    }),
+    { timeMs: 7 * 24 * 3600 * 1000, bytes: 256 * MIB },
+  ),
+  /** How often history that is not kept is dropped. Unit: ms. */
+  gcIntervalMs: v.optional(v.pipe(milliseconds, v.minValue(1000)), 600_000),
   /** Where layers and indexes go as well, so that they outlive this disk. */
   remoteStorage: v.optional(
     v.strictObject({

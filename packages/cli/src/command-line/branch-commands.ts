@@ -83,21 +83,3 @@ function protectCommand(around: Surroundings, isProtected: boolean): Command {
       await runWork(around, command, (context) => work.branchProtect(context, branch, isProtected));
     });
 }
-
-/** `zenith lsn` */
-export function lsnCommand(around: Surroundings): Command {
-  return describeCommand('lsn', 'show where a branch ends, or where it was at a time', [
-    'zenith lsn main',
-    "zenith lsn main --at '2026-11-22 10:00:00'",
-    "zenith lsn main --at '2026-11-22 10:00:00.5 UTC'",
-  ])
-    .argument('<branch>', 'the branch')
-    .option(
-      '--at <time>',
-      'the last commit at or before this time, local time unless a zone (Z, UTC, +01, +05:30) is given',
-    )
-    .action(async (branch: string, options: { at?: string }, command: Command) => {
-      const work = await import('../commands/lsn.ts');
-      await runWork(around, command, (context) => work.showLsn(context, branch, options));
-    });
-}

@@ -245,6 +245,12 @@ describe('a failure is one line on standard error', () => {
       ['branch', 'restore', 'main'],
       "zenith: required option '--to <position>' not specified; see 'zenith --help'",
     ],
+    ['2', ['config', 'set', 'x', '1'], "zenith: there is no setting 'x': there are history and history-bytes"],
+    [
+      '1',
+      ['config', 'set', 'history', 'week'],
+      "zenith: 'week' is not a length of time such as '7d', '36h' or '30min'",
+    ],
     ['1', ['lsn', 'nope'], "zenith: no branch 'nope'; 'zenith branch' lists those there are"],
     [
       '1',
@@ -337,6 +343,9 @@ describe('--help', () => {
     ['branch', 'protect'],
     ['branch', 'unprotect'],
     ['lsn'],
+    ['config'],
+    ['config', 'set'],
+    ['gc'],
     ['psql'],
     ['page'],
     ['up'],
@@ -356,6 +365,15 @@ describe('--help', () => {
 
   test('--version prints the version', async () => {
     expect((await zenith(empty, '--version')).stdout).toBe('0.0.0\n');
+  });
+});
+
+test('what is configured is shown, and is what was set', async () => {
+  expect((await zenith(folder, 'config')).stdout).toBe('history\t1w\nhistory-bytes\t256MB\n');
+  expect((await zenith(folder, 'config', 'set', 'history', '36h')).stdout).toBe('history\t36h\n');
+  expect(JSON.parse((await zenith(folder, 'config', '--json')).stdout)).toEqual({
+    history: '36h',
+    'history-bytes': '256MB',
   });
 });
 

@@ -1,7 +1,8 @@
 import { Command } from 'commander';
-import { branchCommand, lsnCommand } from './branch-commands.ts';
+import { branchCommand } from './branch-commands.ts';
 import { pageCommand } from './page-command.ts';
 import { portArgument, settingArgument } from './arguments.ts';
+import { configCommand, gcCommand, lsnCommand } from './history-commands.ts';
 import { addInitOptions, initOptions, type ParsedInitOptions } from './init-options.ts';
 import { describeCommand, runWork, type Surroundings } from './runner.ts';
 import { layersCommand, scrubCommand } from './storage-commands.ts';
@@ -168,6 +169,8 @@ export function buildProgram(around: Surroundings, version: string): Command {
     pgCommand(around),
     branchCommand(around),
     lsnCommand(around),
+    configCommand(around),
+    gcCommand(around),
     psqlCommand(around),
     layersCommand(around),
     scrubCommand(around),

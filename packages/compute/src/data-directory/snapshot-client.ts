@@ -51,6 +51,17 @@ export class SnapshotClient {
     }
   }
 
+  /** Keeps `at` readable for a while. @param holder who reads; a later lease takes the place of its earlier @throws ComputeError `pageserver-unavailable` */
+  async lease(holder: string, at: Lsn, durationMs: number, timeoutMs: number): Promise<void> {
+    await this.#post('lease', { holder, lsn: formatLsn(at), durationMs }, timeoutMs);
+  }
+
+  /** Ends a lease; harmless when there is none. @throws ComputeError `pageserver-unavailable` */
+  async releaseLease(holder: string, timeoutMs: number): Promise<void> {
+    const response = await this.#send('DELETE', `lease/${holder}`, undefined, timeoutMs);
+    response.resume();
+  }
+
   /** Closes idle connections. */
   close(): void {
     this.#agent.destroy();

@@ -23,6 +23,7 @@ import type { DiscardedFiles } from './discarded-files.ts';
 import { findWalTail } from './find-wal-tail.ts';
 import { requirePortFree } from './port.ts';
 import { preloadLibraryPath } from './preload-library.ts';
+import { SnapshotLease } from './snapshot-lease.ts';
 
 /** Size of a WAL segment of every cluster `zenith init` makes. Unit: bytes. */
 const WAL_SEGMENT_SIZE = 16 * 1024 * 1024;
@@ -65,6 +66,7 @@ export class ComputeRun {
   #postgres: PostgresProcess | undefined;
   #forwarder: WalForwarder | undefined;
   #computeDir: string | undefined;
+  #lease: SnapshotLease | undefined;
   #ending = false;
 
   constructor(options: ComputeRunOptions) {
@@ -189,6 +191,7 @@ export class ComputeRun {
     } finally {
       await this.#forwarder?.close();
       this.#proposer.close();
+      await this.#lease?.end();
     }
   }
 
@@ -227,6 +230,10 @@ export class ComputeRun {
     try {
       await snapshots.waitFor(startLsn, timeouts.pageserverMs);
       this.#phases.end('ingestWaitMs');
+      const ofLease = new SnapshotClient({ host: pageserver.host, port: pageserver.httpPort, tenant, timeline });
+      this.#lease = new SnapshotLease(ofLease, startLsn, log);
+      const leased = this.#lease.begin();
+      leased.catch(() => undefined); // it is awaited late; until then its failure is not unhandled
       const built = await buildDataDirectory({
         tenant,
         timeline,
@@ -256,6 +263,7 @@ export class ComputeRun {
         nowMs: Date.now(),
         phases: this.#phases,
       });
+      await leased;
       log.info(
         {
           files: built.files,

@@ -12,6 +12,7 @@ export const pageserverTimeline = v.object({
   ancestorTimeline: v.nullish(timelineId),
   ancestorLsn: v.nullish(lsnText),
   initialLsn: lsnText,
+  gcCutoff: v.nullish(lsnText),
   lastRecordLsn: lsnText,
   diskConsistentLsn: lsnText,
   remoteConsistentLsn: v.nullish(lsnText),
@@ -85,6 +86,16 @@ export const pageHistoryAnswer = v.object({
 
 /** The values that made a page, the newest first. */
 export type PageHistoryAnswer = v.InferOutput<typeof pageHistoryAnswer>;
+
+/** Pageserver: `POST …/timeline/:timeline/gc`. */
+export const collectedAnswer = v.object({
+  cutoff: lsnText,
+  retainedPoints: count,
+  removedLayers: count,
+  removedBytes: count,
+  addedLayers: count,
+  addedBytes: count,
+});
 
 /** Safekeeper: `GET …/timeline/:timeline`, and each element of `GET /v1/timelines`. */
 export const safekeeperTimeline = v.object({

@@ -13,7 +13,7 @@ export interface HttpCall {
   readonly service: string;
   readonly host: string;
   readonly port: number;
-  readonly method: 'GET' | 'POST' | 'DELETE';
+  readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
   /** Path and query, escaped. */
   readonly path: string;
   /** Sent as JSON. */

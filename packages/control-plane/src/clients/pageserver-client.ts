@@ -1,8 +1,10 @@
 import { formatLsn, type Lsn, type TenantId, type TimelineId } from '@zenith/base';
 import * as v from 'valibot';
+import type { HistoryPolicy } from '../history/history-policy.ts';
 import type { Repository } from '../repository/repository.ts';
 import {
   checkAnswer,
+  collectedAnswer,
   lsnAtTimeAnswer,
   pageAnswer,
   pageHistoryAnswer,
@@ -23,6 +25,12 @@ const TIMEOUT_MS = 10_000;
 
 /** Removing may list and remove thousands of objects. Unit: milliseconds. */
 const REMOVE_TIMEOUT_MS = 60_000;
+
+/** A collection reads and writes what is left of a timeline. Unit: milliseconds. */
+const COLLECT_TIMEOUT_MS = 3_600_000;
+
+/** What a collection of history did. */
+export type Collected = v.InferOutput<typeof collectedAnswer>;
 
 /** A branch to be made on the pageserver. */
 export interface NewTimeline {
@@ -139,7 +147,23 @@ export class PageserverClient {
     return `/v1/tenant/${this.#tenant}/timeline/${timeline}/${what}?${query}`;
   }
 
-  #call(method: 'GET' | 'POST' | 'DELETE', path: string, body?: unknown, timeoutMs = TIMEOUT_MS): Promise<unknown> {
+  /** Drops what is not kept of a timeline's history. */
+  async collect(id: TimelineId): Promise<Collected> {
+    const path = `/v1/tenant/${this.#tenant}/timeline/${id}/gc`;
+    return checkAnswer(SERVICE, collectedAnswer, await this.#call('POST', path, {}, COLLECT_TIMEOUT_MS));
+  }
+
+  /** How much history is kept from now on, until it is started again. */
+  async setHistory(policy: HistoryPolicy): Promise<void> {
+    await this.#call('PUT', '/v1/history', { timeMs: policy.timeMs, bytes: policy.bytes });
+  }
+
+  #call(
+    method: 'GET' | 'POST' | 'PUT' | 'DELETE',
+    path: string,
+    body?: unknown,
+    timeoutMs = TIMEOUT_MS,
+  ): Promise<unknown> {
     return callHttp({ service: SERVICE, host: this.#host, port: this.#port, method, path, body, timeoutMs });
   }
 }

@@ -1,12 +1,14 @@
 import { CorruptionError, type TimelineId } from '@zenith/base';
 import * as v from 'valibot';
 import { ControlPlaneError } from '../errors.ts';
+import { DEFAULT_HISTORY, type HistoryPolicy } from '../history/history-policy.ts';
 import type { ProcessIdentity } from '../process/process-identity.ts';
 import { changeWrites, endpointEntry, type BranchesChange, type BranchesView } from './branches-change.ts';
 import type { MetadataEntry, MetadataStore } from './metadata-store.ts';
 import {
   branchSchema,
   endpointSchema,
+  historySchema,
   pageserverSchema,
   timelineSchema,
   unfinishedSchema,
@@ -178,6 +180,24 @@ export class Catalog {
       if (await this.#store.commit({ expect, put: [{ key, value: { generation } }] })) return generation;
     }
     throw new ControlPlaneError('conflict', 'the pageserver is being started by others; try again');
+  }
+
+  /** How much history is kept. */
+  async history(): Promise<HistoryPolicy> {
+    const entry = await this.#store.get('history');
+    return entry === undefined ? DEFAULT_HISTORY : parse(historySchema, entry);
+  }
+
+  /** Changes how much history is kept; gives all of it. @throws ControlPlaneError `conflict` */
+  async setHistory(change: Partial<HistoryPolicy>): Promise<HistoryPolicy> {
+    const key = 'history';
+    for (let tries = 0; tries < UPDATE_TRIES_MAX; tries++) {
+      const entry = await this.#store.get(key);
+      const policy = { ...(entry === undefined ? DEFAULT_HISTORY : parse(historySchema, entry)), ...change };
+      const expect = [{ key, revision: entry?.revision ?? 0 }];
+      if (await this.#store.commit({ expect, put: [{ key, value: policy }] })) return policy;
+    }
+    throw new ControlPlaneError('conflict', 'the configuration is being changed by others; try again');
   }
 
   /** All endpoints, by name. */

@@ -59,6 +59,12 @@ export const endpointSchema = v.strictObject({
   createdAt: instant,
 });
 
+/** Value of `history`: how much of it is kept. */
+export const historySchema = v.strictObject({
+  timeMs: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
+  bytes: v.pipe(v.number(), v.safeInteger(), v.minValue(0)),
+});
+
 /** Value of `pageserver`: the generation that was given out last. */
 export const pageserverSchema = v.strictObject({ generation: v.pipe(v.number(), v.safeInteger(), v.minValue(1)) });
 

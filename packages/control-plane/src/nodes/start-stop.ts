@@ -44,6 +44,7 @@ async function prepareNode(repository: Repository, node: StorageNode): Promise<v
             location: repository.config.remoteStorage ?? repository.layout.remoteStorage,
             generation: await repository.catalog.nextPageserverGeneration(),
           },
+          history: await repository.catalog.history(),
         }
       : {};
   writeServiceConfig(node.layout, { ...node.serviceConfig, ...ofThisStart });

@@ -20,13 +20,18 @@ export function lsnAtTime(state: TimelineState, time: CommitTime): FoundCommit {
       'time-after-last-commit',
       `${shown(time)} lies after the last commit, which was at ${shown(last.time)}: what was committed by then cannot be told yet`,
     );
-  const found = commitAt(state, end, time);
-  if (found !== undefined) return found;
-  if (begin !== undefined && begin.time <= time) return begin;
-  throw new StorageError(
-    'time-before-history',
-    `${shown(time)} lies before the history that is kept${begin === undefined ? '' : `, which begins at ${shown(begin.time)}`}`,
-  );
+  const found = commitAt(state, end, time) ?? (begin !== undefined && begin.time <= time ? begin : undefined);
+  const kept = found === undefined ? undefined : keptPosition(found);
+  if (kept !== undefined) return kept;
+  throw new StorageError('time-before-history', `${shown(time)} lies before the history that is kept`);
+}
+
+/** A position that is kept and has the same commits: the found one, or the cutoff when no commit lies between; undefined when there is none. */
+function keptPosition(found: FoundCommit): FoundCommit | undefined {
+  const { gcCutoff } = found.state;
+  if (found.lsn >= gcCutoff) return found;
+  const last = lastCommit(found.state, gcCutoff);
+  return last === undefined || last.lsn <= found.lsn ? { ...found, lsn: gcCutoff } : undefined;
 }
 
 /** A time for people: in UTC, to the microsecond. */

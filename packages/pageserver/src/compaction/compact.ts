@@ -1,9 +1,9 @@
 import type { Lsn } from '@zenith/base';
 import { AbsentLayerError } from '../layers/absent-layer-error.ts';
-import type { LayerFile } from '../layers/layer-file.ts';
 import { LayerKind } from '../layers/layer-format.ts';
 import type { Tier } from '../layers/layer-map.ts';
 import { LayerSetWriter } from '../layers/layer-set-writer.ts';
+import { removeFiles } from '../timeline/remove-files.ts';
 import { ALL_KEYS, requireOpen, requireSmallObjects } from '../timeline/require-layers.ts';
 import { runInSlices } from '../timeline/slices.ts';
 import type { TimelineState } from '../timeline/timeline-state.ts';
@@ -95,17 +95,4 @@ async function mergeLevelZero(state: TimelineState, inputs: readonly Tier[], sig
     'layers compacted',
   );
   return added.length;
-}
-
-/** Removes files that the index on disk does not name any more. Readers finish within a turn, so none has them. */
-function removeFiles(state: TimelineState, layers: ReadonlySet<LayerFile>): void {
-  const { access, log } = state.shared;
-  for (const layer of layers) {
-    access.handles.forget(layer.path);
-    try {
-      access.fileSystem.unlink(layer.path);
-    } catch (error) {
-      log.warn({ path: layer.path, err: error }, 'a compacted layer could not be removed; the next start removes it');
-    }
-  }
 }

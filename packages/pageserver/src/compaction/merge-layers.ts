@@ -35,7 +35,7 @@ export function* mergeLayers(
   objects: ObjectTable,
   layers: readonly LayerFile[],
   values: MergedValues,
-  files: LayerSetWriter,
+  files: Pick<LayerSetWriter, 'endIfFull'>,
 ): SlicedWork<void> {
   let cursors = layers.map((layer) => new LayerCursor(layer)).filter((cursor) => cursor.next());
   while (cursors.length > 0) {

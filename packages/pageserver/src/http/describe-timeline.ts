@@ -17,6 +17,7 @@ export function describeTimeline(
     ancestorTimeline: timeline.ancestor?.timeline.timeline ?? null,
     ancestorLsn: timeline.ancestor === undefined ? null : formatLsn(timeline.ancestor.lsn),
     initialLsn: formatLsn(timeline.initialLsn),
+    gcCutoff: formatLsn(timeline.gcCutoff),
     lastRecordLsn: formatLsn(timeline.lastRecordLsn),
     diskConsistentLsn: formatLsn(timeline.diskConsistentLsn),
     remoteConsistentLsn: formatLsn(timeline.remoteConsistentLsn),

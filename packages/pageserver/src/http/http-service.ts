@@ -6,15 +6,14 @@ import {
   ZenithError,
   parseLsn,
   parseTenantId,
-  formatLsn,
   parseTimelineId,
   type Lsn,
 } from '@zenith/base';
 import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
 import type { Registry } from 'prom-client';
 import * as v from 'valibot';
-import type { CommitTime } from '../commit-times/commit-time.ts';
 import { PageserverError } from '../errors.ts';
+import type { Collector } from '../gc/collector.ts';
 import type { WalSources } from '../ingest/wal-sources.ts';
 import type { RemoteTimelines } from '../remote/remote-timelines.ts';
 import { buildSnapshot } from '../snapshot/build-snapshot.ts';
@@ -23,6 +22,8 @@ import type { TimelineStore } from '../timeline/timeline-store.ts';
 import type { Timeline } from '../timeline/timeline.ts';
 import { describeTimeline } from './describe-timeline.ts';
 import { addPageRoutes } from './page-routes.ts';
+import { addHistory } from './history-routes.ts';
+import { parseBody } from './parse-body.ts';
 
 /** Longest body of a request; the longest real one has three ids. Unit: bytes. */
 const BODY_BYTES_MAX = 16 * 1024;
@@ -45,6 +46,8 @@ const STATUS_BY_CODE: Readonly<Record<string, number>> = {
   superseded: 409,
   'not-imported': 409,
   'lsn-not-available': 503,
+  'history-needed': 503,
+  'too-many-leases': 503,
   'too-many-waiters': 503,
   closing: 503,
 };
@@ -65,12 +68,15 @@ export interface HttpServiceOptions {
   readonly sources: WalSources;
   /** Undefined: there is no remote storage. */
   readonly remote: RemoteTimelines | undefined;
+  readonly collector: Collector;
   readonly metrics: Registry;
   readonly version: string;
   /** How long a snapshot waits for WAL that has not been ingested yet. Unit: ms. */
   readonly waitTimeoutMs: number;
   /** A monotonic clock. Unit: ms. */
   readonly now: () => number;
+  /** The time of day. Unit: ms since 1970. */
+  readonly wallClock: () => number;
 }
 
 interface TimelineParams {
@@ -97,6 +103,7 @@ export class HttpService {
       timeline: (params) => this.#timeline(params),
       waitTimeoutMs: options.waitTimeoutMs,
     });
+    addHistory(this.#server, options);
   }
 
   /** Begins to listen; gives the port. @throws PageserverError `address-unavailable` */
@@ -178,15 +185,6 @@ export class HttpService {
       await timeline.waitForLsn(until, { timeoutMs });
       return this.#describe(timeline);
     });
-    server.get<TimelineParams & { Querystring: { time?: string } }>(
-      '/v1/tenant/:tenant/timeline/:timeline/lsn-at',
-      async (request) => {
-        const timeline = this.#timeline(request.params);
-        const time = parseTime(request.query.time);
-        const found = await timeline.fetching(() => timeline.lsnAtTime(time));
-        return { timeline: found.timeline, lsn: formatLsn(found.lsn), commitTime: found.time };
-      },
-    );
     server.post<TimelineParams>('/v1/tenant/:tenant/timeline/:timeline/checkpoint', async (request) => {
       const timeline = this.#timeline(request.params);
       await timeline.flush();
@@ -213,21 +211,6 @@ export class HttpService {
     const { sources, remote } = this.#options;
     return describeTimeline(timeline, sources.follower(timeline), remote?.status(timeline.tenant, timeline.timeline));
   }
-}
-
-function parseBody<Schema extends v.GenericSchema>(schema: Schema, body: unknown): v.InferOutput<Schema> {
-  const result = v.safeParse(schema, body ?? {});
-  if (result.success) return result.output;
-  const [issue] = result.issues;
-  throw new PageserverError('bad-request', `${v.getDotPath(issue) ?? 'body'}: ${issue.message}`);
-}
-
-/** Unit: microseconds since 1970. */
-function parseTime(text: string | undefined): CommitTime {
-  const micros = Number(text);
-  if (text === undefined || !/^-?\d{1,16}$/.test(text) || !Number.isSafeInteger(micros))
-    throw new PageserverError('bad-request', 'time: expected microseconds since 1970');
-  return micros as CommitTime;
 }
 
 function sendError(error: Error, reply: FastifyReply): FastifyReply {

@@ -3,6 +3,8 @@ import { join } from 'node:path';
 import { openRemoteStorage } from '@zenith/remote-storage';
 import type { Logger } from 'pino';
 import { Counter, Gauge, Registry, collectDefaultMetrics } from 'prom-client';
+import { Collector } from '../gc/collector.ts';
+import { gcMetrics } from '../gc/metrics.ts';
 import { HttpService } from '../http/http-service.ts';
 import { ingestMetrics, type IngestGauges } from '../ingest/metrics.ts';
 import { WalSources } from '../ingest/wal-sources.ts';
@@ -83,6 +85,11 @@ export class Pageserver {
       undo.push(() => store.close());
       const flush = new PeriodicFlush(store, options.flushIntervalMs);
       undo.push(() => flush.stop());
+      const collector = new Collector(
+        { store, log, metrics: gcMetrics(metrics), wallClock, intervalMs: options.gcIntervalMs },
+        options.history,
+      );
+      undo.push(() => collector.stop());
       collectDefaultMetrics({ register: metrics, eventLoopMonitoringPrecision: EVENT_LOOP_SAMPLE_MS });
       const sources: WalSources = new WalSources(store, options.safekeepers, {
         log,
@@ -107,9 +114,11 @@ export class Pageserver {
         store,
         sources,
         remote,
+        collector,
         metrics,
         version,
         now,
+        wallClock,
         waitTimeoutMs: options.waitTimeoutMs,
       });
       undo.push(() => http.close());

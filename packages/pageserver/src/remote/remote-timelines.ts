@@ -1,9 +1,10 @@
-import { assert, type Lsn, type TenantId, type TimelineId } from '@zenith/base';
+import { type Lsn, type TenantId, type TimelineId } from '@zenith/base';
 import type { RemoteStorage, RetryPolicy } from '@zenith/remote-storage';
 import type { FileSystem } from '../layers/file-system.ts';
 import type { LayerTail } from '../layers/layer-summary.ts';
 import type { RemoteLayerName, RemoteLayers } from '../timeline/remote-layers.ts';
 import type { StorageLog } from '../timeline/shared.ts';
+import { StorageError } from '../timeline/errors.ts';
 import { layersDirectory } from '../timeline/timeline-state.ts';
 import { timelineDirectory } from '../timeline/store-layout.ts';
 import type { IndexedLayer, TimelineIndex } from '../timeline/timeline-index.ts';
@@ -50,6 +51,8 @@ export class RemoteTimelines implements RemoteLayers {
   readonly #uploads = new Map<string, TimelineUploads>();
   readonly #downloads = new Concurrency(DOWNLOADS_AT_ONCE);
   #whenDurable = (): void => undefined;
+  /** Those that could not be restored. */
+  #unknown: { readonly tenant: TenantId; readonly timeline: TimelineId }[] = [];
 
   private constructor(setup: RemoteSetup, context: UploadContext, abort: AbortController) {
     this.#setup = setup;
@@ -88,6 +91,7 @@ export class RemoteTimelines implements RemoteLayers {
             'the index of a timeline is damaged: that in remote storage takes its place',
           ),
         onFailure: (tenant, timeline, err) => {
+          remote.#unknown.push({ tenant, timeline });
           metrics.failures.inc();
           log.warn({ tenant, timeline, err }, 'a timeline could not be restored from remote storage');
         },
@@ -143,13 +147,17 @@ export class RemoteTimelines implements RemoteLayers {
   ): Promise<T> {
     try {
       const uploads = this.#uploads.get(nameOf(tenant, timeline));
-      assert(uploads !== undefined, 'a timeline that is read is known to remote storage');
+      if (uploads === undefined) throw new StorageError('no-such-timeline', `timeline ${timeline} was removed`);
       const found = await uploads.locate(fileName);
       return await this.#downloads.run(() => work(found));
     } catch (error) {
       this.#setup.metrics.failures.inc();
       throw error;
     }
+  }
+
+  unknownTimeline(tenant: TenantId): TimelineId | undefined {
+    return this.#unknown.find((one) => one.tenant === tenant)?.timeline;
   }
 
   remoteConsistentLsn(tenant: TenantId, timeline: TimelineId): Lsn {

@@ -31,6 +31,8 @@ export interface RemoteLayers {
   isDurable(tenant: TenantId, timeline: TimelineId, fileName: string): boolean;
   /** Has `listener` called whenever {@link isDurable} may say more than before. */
   whenDurable(listener: () => void): void;
+  /** A timeline of the tenant that remote storage has and that could not be restored, or undefined: nobody knows what it needs of the others. */
+  unknownTimeline(tenant: TenantId): TimelineId | undefined;
   /** Everything up to here survives the loss of the local disk; 0 while nothing is known to. */
   remoteConsistentLsn(tenant: TenantId, timeline: TimelineId): Lsn;
 }

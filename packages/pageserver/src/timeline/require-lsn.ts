@@ -10,24 +10,31 @@ import type { TimelineView } from './view.ts';
 export function requireLsn(view: TimelineView, lsn: Lsn): void {
   let limit = lsn;
   if (view.isRemoved) throw new StorageError('no-such-timeline', 'the timeline was removed');
+  let isBranchPoint = false;
   for (let at = view; ;) {
     if (limit > at.lastRecordLsn)
       throw new StorageError(
         'lsn-not-available',
         `LSN ${formatLsn(limit)} is not ingested yet: ${formatLsn(at.lastRecordLsn)} is`,
       );
+    // What branches need of an ancestor is kept at their branch points.
+    if (limit < at.gcCutoff && !isBranchPoint && !at.retained.has(limit)) throw notKept(limit, at.gcCutoff);
     const ancestor = at.ancestorView;
     if (ancestor === undefined) {
-      if (limit < at.initialLsn)
-        throw new StorageError(
-          'lsn-not-available',
-          `LSN ${formatLsn(limit)} lies below the kept history, which begins at ${formatLsn(at.initialLsn)}`,
-        );
+      if (limit < at.initialLsn) throw notKept(limit, at.initialLsn);
       return;
     }
-    if (ancestor.lsn < limit) limit = ancestor.lsn;
+    isBranchPoint = ancestor.lsn <= limit;
+    if (isBranchPoint) limit = ancestor.lsn;
     at = ancestor.view;
   }
+}
+
+function notKept(limit: Lsn, begin: Lsn): StorageError {
+  return new StorageError(
+    'lsn-not-available',
+    `LSN ${formatLsn(limit)} lies below the kept history, which begins at ${formatLsn(begin)}`,
+  );
 }
 
 /** True when no ancestor lags behind the branch points that lead to `view`. */

@@ -149,6 +149,13 @@ export class ModelWriter {
     this.#put({ objectKind: ObjectKind.relationSize, rel, block: 0, lsn, kind: ValueKind.image, bytes });
   }
 
+  /** A writer that goes on with the same model and log on another opening of the timeline, which has everything. */
+  movedTo(timeline: Timeline): ModelWriter {
+    const moved = new ModelWriter(timeline, this.model);
+    moved.#log.push(...this.#log);
+    return moved;
+  }
+
   /** Ingests everything above what `timeline` has, as a pageserver does after a restart. */
   replayInto(timeline: Timeline): void {
     const from = timeline.lastRecordLsn;

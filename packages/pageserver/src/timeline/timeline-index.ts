@@ -34,6 +34,10 @@ export interface TimelineIndex {
   readonly diskConsistentLsn: Lsn;
   /** No layer file of this generation or a higher one was ever named. */
   readonly nextGeneration: number;
+  /** Below it nothing is kept but what branches and leases need; left out while everything is. */
+  readonly gcCutoff?: Lsn;
+  /** LSNs below the cutoff that leases keep. */
+  readonly retained?: readonly Lsn[];
   readonly layers: readonly IndexedLayer[];
 }
 
@@ -58,6 +62,9 @@ export function encodeIndex(index: TimelineIndex): Uint8Array {
       index.ancestor === undefined ? null : { timeline: index.ancestor.timeline, lsn: formatLsn(index.ancestor.lsn) },
     diskConsistentLsn: formatLsn(index.diskConsistentLsn),
     nextGeneration: index.nextGeneration,
+    ...(index.gcCutoff === undefined
+      ? {}
+      : { gcCutoff: formatLsn(index.gcCutoff), retained: (index.retained ?? []).map(formatLsn) }),
     layers: index.layers.map((layer) => ({
       fileName: layer.fileName,
       kind: layer.kind,
@@ -98,6 +105,8 @@ export function decodeIndex(bytes: Uint8Array, path: string): TimelineIndex {
     ancestor: { timeline: string; lsn: string } | null;
     diskConsistentLsn: string;
     nextGeneration: number;
+    gcCutoff?: string;
+    retained?: string[];
     layers: IndexedLayer[];
   };
   return {
@@ -111,6 +120,9 @@ export function decodeIndex(bytes: Uint8Array, path: string): TimelineIndex {
         : { timeline: parseTimelineId(sound.ancestor.timeline), lsn: parseLsn(sound.ancestor.lsn) },
     diskConsistentLsn: parseLsn(sound.diskConsistentLsn),
     nextGeneration: sound.nextGeneration,
+    ...(sound.gcCutoff === undefined
+      ? {}
+      : { gcCutoff: parseLsn(sound.gcCutoff), retained: (sound.retained ?? []).map(parseLsn) }),
     layers: sound.layers,
   };
 }

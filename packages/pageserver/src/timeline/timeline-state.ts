@@ -2,6 +2,7 @@ import { CorruptionError, type Lsn, type TenantId, type TimelineId } from '@zeni
 import type { PgMajor } from '@zenith/pg-format';
 import type { ObjectTable } from '../key-space/object-table.ts';
 import type { CommitTail } from '../commit-times/commit-tail.ts';
+import { Leases } from '../gc/leases.ts';
 import { InMemoryLayer } from '../layers/in-memory-layer.ts';
 import { LayerFile } from '../layers/layer-file.ts';
 import { LayerMap, type PlacedLayer } from '../layers/layer-map.ts';
@@ -35,6 +36,11 @@ export class TimelineState implements TimelineView {
   readonly initialLsn: Lsn;
   readonly ancestor: { readonly state: TimelineState; readonly lsn: Lsn } | undefined;
   readonly ancestorView: TimelineView['ancestorView'];
+  readonly leases: Leases;
+  gcCutoff: Lsn;
+  retained: ReadonlySet<Lsn>;
+  /** When it was opened, by the monotonic clock. Unit: ms. */
+  readonly openedAt: number;
   /** The timeline's folder. */
   readonly directory: string;
   readonly shared: StorageShared;
@@ -47,6 +53,7 @@ export class TimelineState implements TimelineView {
   lastRecordLsn: Lsn;
   diskConsistentLsn: Lsn;
   #nextGeneration: number;
+  #durableCutoff: string;
   #publishing: Promise<void> = Promise.resolve();
 
   /**
@@ -71,6 +78,11 @@ export class TimelineState implements TimelineView {
     this.initialLsn = index.initialLsn;
     this.ancestor = ancestor;
     this.ancestorView = ancestor === undefined ? undefined : { view: ancestor.state, lsn: ancestor.lsn };
+    this.leases = new Leases(shared.access.fileSystem, directory);
+    this.gcCutoff = index.gcCutoff ?? (0 as Lsn);
+    this.retained = new Set(index.retained);
+    this.#durableCutoff = cutoffOf(index);
+    this.openedAt = shared.now();
     this.lastRecordLsn = index.diskConsistentLsn;
     this.diskConsistentLsn = index.diskConsistentLsn;
     this.#nextGeneration = index.nextGeneration;
@@ -94,6 +106,11 @@ export class TimelineState implements TimelineView {
     const layer = new InMemoryLayer((this.lastRecordLsn + 1) as Lsn, this.shared.slabs);
     this.memoryLayers = [layer, ...this.memoryLayers];
     return layer;
+  }
+
+  /** True when the index on disk has the present cutoff, and what is kept below it. */
+  get isCutoffDurable(): boolean {
+    return this.#durableCutoff === cutoffOf(this.index());
   }
 
   /** The index as it is now. */
@@ -170,6 +187,7 @@ export class TimelineState implements TimelineView {
     const diskConsistentLsn = change.diskConsistentLsn ?? this.diskConsistentLsn;
     const index = this.#indexWith(map.placed, diskConsistentLsn);
     await writeIndex(fileSystem, this.directory, index);
+    this.#durableCutoff = cutoffOf(index);
     this.layerMap = map;
     this.diskConsistentLsn = diskConsistentLsn;
     this.shared.remote?.indexWritten(this.layersDirectory, index);
@@ -205,6 +223,7 @@ export class TimelineState implements TimelineView {
         this.ancestor === undefined ? undefined : { timeline: this.ancestor.state.timeline, lsn: this.ancestor.lsn },
       diskConsistentLsn,
       nextGeneration: this.#nextGeneration,
+      ...(this.gcCutoff === 0 ? {} : { gcCutoff: this.gcCutoff, retained: [...this.retained] }),
       layers: placed.map(({ layer, level }) => ({
         fileName: this.fileNameOf(layer),
         kind: layer.identity.kind,
@@ -213,6 +232,11 @@ export class TimelineState implements TimelineView {
       })),
     };
   }
+}
+
+/** What an index says of history that is not kept, to be compared. */
+function cutoffOf({ gcCutoff = 0 as Lsn, retained = [] }: TimelineIndex): string {
+  return `${gcCutoff}: ${[...retained].sort((a, b) => a - b).join()}`;
 }
 
 /** Where the layer files of the timeline in `directory` are. */

@@ -1,6 +1,8 @@
 import { assert, CorruptionError, formatLsn, type Lsn, type TenantId, type TimelineId, isId } from '@zenith/base';
 import type { PgMajor } from '@zenith/pg-format';
 import { ObjectTable } from '../key-space/object-table.ts';
+import type { CollectionResult } from '../gc/collect.ts';
+import { planCollection, type HistoryPolicy } from '../gc/plan.ts';
 import { BlockCache } from '../layers/block-cache.ts';
 import { FileHandles } from '../layers/file-handles.ts';
 import { type FileSystem, localFileSystem } from '../layers/file-system.ts';
@@ -71,8 +73,8 @@ export class TimelineStore {
   readonly #syncedTenants = new Set<TenantId>();
   /** Ids in the making, or on their way out. */
   readonly #making = new Set<string>();
-  /** Ancestors of branches in the making, with how many. */
-  readonly #branching = new Map<Timeline, number>();
+  /** Where branches in the making leave their ancestors. */
+  readonly #branching = new Map<Timeline, Lsn[]>();
   #timelineCount = 0;
 
   private constructor(directory: string, shared: StorageShared) {
@@ -172,12 +174,14 @@ export class TimelineStore {
     if (existing !== undefined && existing.ancestor?.timeline.timeline === ancestor && existing.ancestor.lsn === lsn)
       return existing;
     const from = this.get(tenant, ancestor);
-    if (lsn < from.initialLsn)
+    const begin = Math.max(from.initialLsn, from.gcCutoff) as Lsn;
+    if (lsn < begin)
       throw new StorageError(
         'lsn-outside-history',
-        `timeline ${ancestor} has no history below ${formatLsn(from.initialLsn)}; a branch at ${formatLsn(lsn)} is not possible`,
+        `timeline ${ancestor} has no history below ${formatLsn(begin)}; a branch at ${formatLsn(lsn)} is not possible`,
       );
-    this.#branching.set(from, (this.#branching.get(from) ?? 0) + 1);
+    // In the turn of the check: a collection that is planned from now on keeps the branch point.
+    this.#branching.set(from, [...(this.#branching.get(from) ?? []), lsn]);
     try {
       return await this.#make({
         tenant,
@@ -190,8 +194,9 @@ export class TimelineStore {
         layers: [],
       });
     } finally {
-      const left = (this.#branching.get(from) as number) - 1;
-      if (left === 0) this.#branching.delete(from);
+      const points = this.#branching.get(from) as Lsn[];
+      const left = points.filter((_, index) => index !== points.indexOf(lsn));
+      if (left.length === 0) this.#branching.delete(from);
       else this.#branching.set(from, left);
     }
   }
@@ -269,6 +274,38 @@ export class TimelineStore {
     } finally {
       this.#making.delete(name);
     }
+  }
+
+  /**
+   * Drops what the policy does not keep of a timeline's history and nobody can read.
+   * @param force also when little can be dropped
+   * @param now unit: ms since 1970
+   * @throws StorageError `no-such-timeline`; `history-needed` while a timeline of the tenant that may be a branch of this one cannot be opened; CorruptionError; what the file system throws
+   */
+  async collect(
+    tenant: TenantId,
+    timeline: TimelineId,
+    policy: HistoryPolicy,
+    force: boolean,
+    now: () => number,
+  ): Promise<CollectionResult> {
+    const found = this.get(tenant, timeline);
+    const name = nameOf(tenant, timeline);
+    return found.collect(() => {
+      const state = this.#states.get(name);
+      if (state === undefined) throw new StorageError('no-such-timeline', 'the timeline was removed');
+      const unknown =
+        [...this.#broken.keys()].find((other) => other.startsWith(`${tenant}/`)) ??
+        this.#shared.remote?.unknownTimeline(tenant);
+      if (unknown !== undefined)
+        throw new StorageError(
+          'history-needed',
+          `history is kept while timeline ${unknown} cannot be opened: it may need it`,
+        );
+      const branches = [...this.#states.values()].filter((other) => other.ancestor?.state === state);
+      const points = [...branches.map((branch) => branch.initialLsn), ...(this.#branching.get(found) ?? [])];
+      return planCollection(state, policy, points, now());
+    }, force);
   }
 
   /** Memory in use by layers and caches. Unit: bytes. */

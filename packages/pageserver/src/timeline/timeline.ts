@@ -7,6 +7,9 @@ import type { CommitTime } from '../commit-times/commit-time.ts';
 import { lastCommit } from '../commit-times/find-commit.ts';
 import { lsnAtTime } from '../commit-times/lsn-at-time.ts';
 import { transactionEnds, type TransactionEnd, type TransactionInWal } from '../commit-times/transaction-ends.ts';
+import { collect, type CollectionResult } from '../gc/collect.ts';
+import type { Lease } from '../gc/leases.ts';
+import type { CollectionPlan } from '../gc/plan.ts';
 import { ObjectKind } from '../key-space/object.ts';
 import { NO_OBJECT, type ObjectId } from '../key-space/object-table.ts';
 import { ValueKind } from '../key-space/value.ts';
@@ -46,7 +49,7 @@ export class Timeline {
   #reportedBytes = 0;
   #frozenBytes = 0;
   #flushing: Promise<void> | undefined;
-  #compacting: Promise<CompactionResult> | undefined;
+  #compacting: Promise<CompactionResult | CollectionResult> | undefined;
   #retry: NodeJS.Timeout | undefined;
   #room: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
   #flushError: Error | undefined;
@@ -262,16 +265,7 @@ export class Timeline {
    * @throws StorageError `lsn-not-available` when the time is over or `lsn` is below the kept history, `too-many-waiters`, `closing`; the signal's reason
    */
   async waitForLsn(lsn: Lsn, options: WaitOptions): Promise<void> {
-    const { now } = this.#state.shared;
-    const deadline = now() + options.timeoutMs;
-    if (this.#isClosing) throw closingError();
-    if (lsn > this.lastRecordLsn) await this.#waiters.wait(lsn, options);
-    const { ancestor } = this;
-    if (ancestor !== undefined)
-      await ancestor.timeline.waitForLsn(Math.min(lsn, ancestor.lsn) as Lsn, {
-        ...options,
-        timeoutMs: Math.max(0, deadline - now()),
-      });
+    await this.#waitUntilIngested(lsn, options);
     requireLsn(this.#state, lsn);
   }
 
@@ -298,9 +292,10 @@ export class Timeline {
    */
   async compact(threshold = 1): Promise<CompactionResult> {
     while (this.#compacting !== undefined) await this.#compacting.catch(() => undefined);
-    this.#compacting = this.fetching(() => compact(this.#state, threshold, this.#closing.signal));
+    const compacting = this.fetching(() => compact(this.#state, threshold, this.#closing.signal));
+    this.#compacting = compacting;
     try {
-      const result = await this.#compacting;
+      const result = await compacting;
       this.#compactionError = undefined;
       return result;
     } catch (error) {
@@ -309,6 +304,44 @@ export class Timeline {
     } finally {
       this.#compacting = undefined;
     }
+  }
+
+  /**
+   * Drops history that nobody can read, see {@link collect}. Runs in the place of a compaction: one thing at a time removes layers.
+   * @param plan finds the cutoff and the points to keep, and publishes the cutoff, in one turn
+   * @throws CorruptionError; what the file system threw; what `plan` throws
+   */
+  async collect(plan: () => CollectionPlan, force: boolean): Promise<CollectionResult> {
+    while (this.#compacting !== undefined) await this.#compacting.catch(() => undefined);
+    const { cutoff, points } = plan();
+    const collecting = this.fetching(() => collect(this.#state, cutoff, points, force, this.#closing.signal));
+    this.#compacting = collecting;
+    try {
+      return await collecting;
+    } finally {
+      this.#compacting = undefined;
+    }
+  }
+
+  /** Below it nothing is kept but what branches and leases need; 0 while everything is. */
+  get gcCutoff(): Lsn {
+    return this.#state.gcCutoff;
+  }
+
+  /**
+   * Keeps what can be read at an LSN readable until a time; granting again prolongs it. Durable when it resolves.
+   * @throws StorageError `lsn-not-available` when it is not kept any more or not ingested, `too-many-leases`; what the file system throws
+   */
+  async lease(lease: Lease, now: number): Promise<void> {
+    requireLsn(this.#state, lease.lsn);
+    if (this.#state.leases.isFull(lease.holder, now))
+      throw new StorageError('too-many-leases', `timeline ${this.timeline} has as many leases as it can have`);
+    await this.#state.leases.grant(lease, now);
+  }
+
+  /** Ends a lease; harmless when there is none. @throws what the file system throws */
+  releaseLease(holder: string): Promise<void> {
+    return this.#state.leases.release(holder);
   }
 
   /** Asks for the open layer to be frozen and flushed as soon as no record is in the middle of being put. */
@@ -335,6 +368,20 @@ export class Timeline {
       await this.#compacting?.catch(() => undefined);
       await this.#flushing?.catch(() => undefined);
     }
+  }
+
+  /** What is ingested may be kept for branches only, so that nothing is said about reading it here. */
+  async #waitUntilIngested(lsn: Lsn, options: WaitOptions): Promise<void> {
+    const { now } = this.#state.shared;
+    const deadline = now() + options.timeoutMs;
+    if (this.#isClosing) throw closingError();
+    if (lsn > this.lastRecordLsn) await this.#waiters.wait(lsn, options);
+    const { ancestor } = this;
+    if (ancestor !== undefined)
+      await ancestor.timeline.#waitUntilIngested(Math.min(lsn, ancestor.lsn) as Lsn, {
+        ...options,
+        timeoutMs: Math.max(0, deadline - now()),
+      });
   }
 
   /** Stores the newest commits, the last of which is at or before `lsn`; no value is above it. */

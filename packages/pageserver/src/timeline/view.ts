@@ -20,6 +20,10 @@ export interface TimelineView {
   readonly lastRecordLsn: Lsn;
   /** Start of the history that is kept, for a timeline without ancestor; the branch point of one with. */
   readonly initialLsn: Lsn;
+  /** Below it nothing is kept but {@link retained}; 0 while everything is. */
+  readonly gcCutoff: Lsn;
+  /** LSNs below the cutoff that can be read all the same: leases. */
+  readonly retained: ReadonlySet<Lsn>;
   /** Whose history up to which LSN this timeline shares. */
   readonly ancestorView: { readonly view: TimelineView; readonly lsn: Lsn } | undefined;
 }
