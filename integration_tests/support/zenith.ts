@@ -6,7 +6,8 @@ import { parseLsn, parseTenantId, parseTimelineId, type Lsn, type TenantId, type
 import { freePorts, temporaryDirectory } from '@zenith/testing';
 import { Client } from 'pg';
 
-const COMMAND = fileURLToPath(new URL('../../packages/cli/bin/zenith.js', import.meta.url));
+/** The command's main module. */
+export const COMMAND = fileURLToPath(new URL('../../packages/cli/bin/zenith.js', import.meta.url));
 
 /** What a run of the command left. */
 export interface CommandOutput {

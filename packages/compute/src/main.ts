@@ -44,6 +44,7 @@ async function serve(dataDir: string): Promise<void> {
     http = await SupervisorHttp.listen(config.http.host, config.http.port, {
       status: () => supervisor.status,
       stop: (mode) => supervisor.stop(mode),
+      learnSafekeepers: (addresses) => supervisor.learnSafekeepers(addresses),
     });
     // The first signal asks for a clean stop, another one for an immediate one.
     let signals = 0;

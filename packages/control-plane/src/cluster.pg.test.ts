@@ -393,9 +393,9 @@ describe('an endpoint', () => {
 describe('the nodes', () => {
   test('are restarted one by one under a running server', async () => {
     const events: NodeEvent['kind'][] = [];
-    const before = storageNodes(repository).map((node) => nodeProcess(node)?.pid);
+    const before = (await storageNodes(repository)).map((node) => nodeProcess(node)?.pid);
     await restartNodes(repository, { onEvent: ({ kind }) => events.push(kind) });
-    const after = storageNodes(repository).map((node) => nodeProcess(node)?.pid);
+    const after = (await storageNodes(repository)).map((node) => nodeProcess(node)?.pid);
     expect(after.every((pid, index) => pid !== undefined && pid !== before[index])).toBe(true);
     expect(events).toEqual(
       Array.from({ length: 4 }, () => ['stopping', 'stopped', 'starting', 'started'] as const).flat(),
@@ -404,7 +404,7 @@ describe('the nodes', () => {
   });
 
   test('a killed safekeeper is started again by start, which leaves the others alone', async () => {
-    const [first] = safekeeperNodes(repository);
+    const [first] = await safekeeperNodes(repository);
     const victim = first === undefined ? undefined : nodeProcess(first);
     if (first === undefined || victim === undefined) throw new Error('safekeeper 1 does not run');
     signalProcess(victim, 'SIGKILL');
@@ -422,7 +422,7 @@ describe('the nodes', () => {
   });
 
   test('without a quorum no branch and no compute is made', async () => {
-    const victims = safekeeperNodes(repository).slice(1);
+    const victims = (await safekeeperNodes(repository)).slice(1);
     for (const node of victims) {
       const victim = nodeProcess(node);
       if (victim !== undefined) {
@@ -448,7 +448,7 @@ describe('the nodes', () => {
       code: 'port-taken',
       message: expect.stringContaining('wanted by safekeeper 2'),
     });
-    expect(storageNodes(repository).map((node) => nodeProcess(node))).toEqual([
+    expect((await storageNodes(repository)).map((node) => nodeProcess(node))).toEqual([
       undefined,
       undefined,
       undefined,

@@ -8,6 +8,7 @@ import { ZenithError } from '@zenith/base';
  * - `invalid-name`, `invalid-start`, `invalid-setting`, `invalid-option` an argument has no meaning
  * - `branch-exists`, `no-such-branch`, `no-such-timeline`, `endpoint-exists`, `no-such-endpoint`, `no-such-relation`
  * - `branch-protected`, `branch-has-branches`, `branch-has-no-parent` keep a branch as it is
+ * - `no-such-safekeeper`, `last-safekeeper` it cannot be removed; `members-changing` another change has begun and is to be ended first
  * - `lsn-in-future`, `lsn-before-start` the LSN lies outside of the branch's own history
  * - `invalid-time` a text is no point in time; `time-before-history`, `time-after-last-commit` no commit of the branch answers for it
  * - `endpoint-running` what was asked for needs it stopped; `branch-in-use` another endpoint runs on the branch
@@ -35,6 +36,9 @@ export type ControlPlaneErrorCode =
   | 'branch-protected'
   | 'branch-has-branches'
   | 'branch-has-no-parent'
+  | 'no-such-safekeeper'
+  | 'last-safekeeper'
+  | 'members-changing'
   | 'lsn-in-future'
   | 'lsn-before-start'
   | 'invalid-time'

@@ -60,8 +60,21 @@ export {
   type MetadataStore,
   type MetadataTransaction,
 } from './metadata/metadata-store.ts';
-export type { BranchRecord, EndpointRecord, TimelineRecord } from './metadata/records.ts';
-export { nodeProcess, pageserverNode, safekeeperNodes, storageNodes, type StorageNode } from './nodes/node.ts';
+export type {
+  BranchRecord,
+  EndpointRecord,
+  SafekeeperRecord,
+  SafekeepersRecord,
+  TimelineRecord,
+} from './metadata/records.ts';
+export {
+  nodeProcess,
+  pageserverNode,
+  safekeeperNode,
+  safekeeperNodes,
+  storageNodes,
+  type StorageNode,
+} from './nodes/node.ts';
 export {
   restartNodes,
   startNodes,
@@ -71,6 +84,7 @@ export {
   type StopOptions,
 } from './nodes/start-stop.ts';
 export { scrubRemoteStorage, type ScrubReport, type ScrubRequest } from './nodes/scrub.ts';
+export { nodeId, type NodeId } from '@zenith/consensus';
 export { PG_MAJORS, type PgMajor } from '@zenith/pg-format';
 export { isAlive, type ProcessIdentity } from './process/process-identity.ts';
 export {
@@ -86,7 +100,16 @@ export { initRepository, type InitOptions } from './repository/init.ts';
 export { REPOSITORY_FOLDER, repositoryLayout, type RepositoryLayout, type ServiceLayout } from './repository/layout.ts';
 export { findRepository, openRepository, openRepositoryAt, type Repository } from './repository/repository.ts';
 export {
+  abortMemberChange,
+  changeMembers,
+  type ChangedMembers,
+  type ChangeOptions,
+} from './safekeepers/change-members.ts';
+export type { MemberChange } from './safekeepers/member-change.ts';
+export { safekeepersOf } from './safekeepers/safekeepers.ts';
+export {
   clusterStatus,
+  nodeStatus,
   type BranchStatus,
   type ClusterStatus,
   type NodeState,

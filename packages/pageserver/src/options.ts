@@ -21,6 +21,12 @@ const storage = v.strictObject({
   layerBytesTarget: v.optional(bytes, DEFAULT_STORAGE_OPTIONS.layerBytesTarget),
 });
 
+/** The safekeepers that WAL comes from. */
+export const SafekeepersSchema = v.pipe(
+  v.array(v.strictObject({ id: v.union([v.number(), v.string()]), host, port, httpPort: port })),
+  v.maxLength(64),
+);
+
 const schema = v.strictObject({
   /** Where the page protocol is spoken. Port 0: any free one. */
   listen: v.strictObject({ host, port }),
@@ -29,13 +35,7 @@ const schema = v.strictObject({
   /** Where the HTTP API is. */
   http: v.strictObject({ host, port }),
   /** Where WAL comes from. */
-  safekeepers: v.optional(
-    v.pipe(
-      v.array(v.strictObject({ id: v.union([v.number(), v.string()]), host, port, httpPort: port })),
-      v.maxLength(64),
-    ),
-    [],
-  ),
+  safekeepers: v.optional(SafekeepersSchema, []),
   /** How long a page request waits for WAL that has not been ingested yet. Unit: ms. */
   waitTimeoutMs: v.optional(milliseconds, 60_000),
   /** What was ingested is made durable at least so often, however little it is. Unit: ms. */

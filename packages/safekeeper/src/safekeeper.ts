@@ -85,6 +85,7 @@ export class Safekeeper {
         registry,
         walService,
         metrics,
+        log,
       });
       return new Safekeeper(pidFile, registry, walService, http);
     } catch (error) {

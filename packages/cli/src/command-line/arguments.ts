@@ -1,4 +1,4 @@
-import { PG_MAJORS, parseSettings, type PgMajor } from '@zenith/control-plane';
+import { nodeId, PG_MAJORS, parseSettings, type NodeId, type PgMajor } from '@zenith/control-plane';
 import { InvalidArgumentError } from 'commander';
 
 /** Reads a TCP port. @throws InvalidArgumentError */
@@ -32,6 +32,12 @@ export function limitArgument(text: string): number {
   if (!/^\d{1,4}$/.test(text) || limit < 1 || limit > LIMIT_MAX)
     throw new InvalidArgumentError(`it must be a number from 1 to ${LIMIT_MAX}.`);
   return limit;
+}
+
+/** Reads the id of a safekeeper. @throws InvalidArgumentError */
+export function safekeeperArgument(text: string): NodeId {
+  if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('it must be the number of a safekeeper.');
+  return nodeId(Number(text));
 }
 
 /** Reads a PostgreSQL major version. @throws InvalidArgumentError */

@@ -6,6 +6,7 @@ import { configCommand, gcCommand, lsnCommand } from './history-commands.ts';
 import { addInitOptions, initOptions, type ParsedInitOptions } from './init-options.ts';
 import { describeCommand, runWork, type Surroundings } from './runner.ts';
 import { layersCommand, scrubCommand } from './storage-commands.ts';
+import { safekeeperCommand } from './safekeeper-commands.ts';
 
 /** What every help ends with. */
 const EXIT_CODES =
@@ -175,6 +176,7 @@ export function buildProgram(around: Surroundings, version: string): Command {
     layersCommand(around),
     scrubCommand(around),
     pageCommand(around),
+    safekeeperCommand(around),
     upCommand(around),
   ]);
   program.addHelpText(

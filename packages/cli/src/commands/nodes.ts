@@ -56,8 +56,8 @@ function nodeOptions(
   return { onEvent, signal: context.signal };
 }
 
-function nodesJson(repository: Repository): JsonValue {
-  return storageNodes(repository).map((node) => ({
+async function nodesJson(repository: Repository): Promise<JsonValue> {
+  return (await storageNodes(repository)).map((node) => ({
     service: node.service,
     id: node.id ?? null,
     host: node.host,
@@ -72,7 +72,7 @@ export async function startIn(repository: Repository, context: CommandContext): 
   await startNodes(repository, nodeOptions(repository, context));
   // What a command that died has left to remove; what cannot be removed now is tried again the next time.
   await finishTimelines(repository);
-  return { nodes: nodesJson(repository) };
+  return { nodes: await nodesJson(repository) };
 }
 
 /** `zenith start` */
@@ -95,12 +95,12 @@ export async function stop(context: CommandContext, { immediate }: { readonly im
   const failure = stopped.find((one) => one.status === 'rejected');
   if (failure !== undefined) throw failure.reason;
   await stopNodes(repository, { ...nodeOptions(repository, context), immediate });
-  return { nodes: nodesJson(repository) };
+  return { nodes: await nodesJson(repository) };
 }
 
 /** `zenith restart`: storage nodes, one by one; computes keep running. */
 export async function restart(context: CommandContext): CommandResult {
   const repository = repositoryOf(context);
   await restartNodes(repository, nodeOptions(repository, context));
-  return { nodes: nodesJson(repository) };
+  return { nodes: await nodesJson(repository) };
 }

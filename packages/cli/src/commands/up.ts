@@ -21,9 +21,9 @@ async function bringUp(context: CommandContext, options: InitCommandOptions): Pr
 }
 
 /** How to connect, what runs and how to stop it. */
-function upLines({ repository, endpoint }: UpResult): string[] {
+async function upLines({ repository, endpoint }: UpResult): Promise<string[]> {
   const { config } = repository;
-  const nodes = storageNodes(repository).map(
+  const nodes = (await storageNodes(repository)).map(
     (node) => `${node.service}${node.id === undefined ? '' : ` ${node.id}`} on ${node.host}:${node.port}`,
   );
   return [
@@ -45,7 +45,7 @@ export async function up(
 ): CommandResult {
   const played = demo === true ? await (await import('../demo/demo.ts')).playDemo(context, options) : null;
   const result = await bringUp(demo === true ? { ...context, output: silentOutput } : context, options);
-  for (const line of upLines(result)) context.output.line(line);
+  for (const line of await upLines(result)) context.output.line(line);
   const { config, layout } = result.repository;
   return {
     repository: layout.root,

@@ -252,7 +252,7 @@ export class ComputeCluster {
         timelineStartLsn: startLsn,
       },
       safekeepers: safekeepers.map((safekeeper) => ({ ...safekeeper, id: nodeId(safekeeper.id) })),
-      generation: 1,
+      configuration: { generation: 1, members: safekeepers.map(({ id }) => nodeId(id)), newMembers: null },
       continuesTerm,
       log: SILENT,
     });

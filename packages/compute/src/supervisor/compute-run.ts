@@ -1,5 +1,5 @@
 import { assert, formatLsn, type Lsn } from '@zenith/base';
-import { nodeId, type Term } from '@zenith/consensus';
+import type { Configuration, Term } from '@zenith/consensus';
 import { PageClient, type PageServerAddress } from '@zenith/wire';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -16,6 +16,7 @@ import { PhaseTimer } from '../phase-timer.ts';
 import { endLeftovers } from '../postgres/leftovers.ts';
 import { PostgresProcess, describeExit, type PostgresExit, type StopMode } from '../postgres/postgres-process.ts';
 import { LocalWal } from '../wal-proposer/local-wal.ts';
+import type { SafekeeperAddress } from '../wal-proposer/safekeeper-address.ts';
 import { WalForwarder } from '../wal-proposer/wal-forwarder.ts';
 import { WalProposer, endError, type ElectionResult, type ProposerEnd } from '../wal-proposer/wal-proposer.ts';
 import type { ComputeConfig } from './config.ts';
@@ -52,6 +53,8 @@ export interface ComputeRunOptions {
   /** What ALTER SYSTEM set in the run before. */
   readonly systemSettings?: Uint8Array | undefined;
   readonly onEvent: (event: RunEvent) => void;
+  /** The safekeepers are in a newer configuration, in which this run goes on. */
+  readonly onReconfigured: (configuration: Configuration) => void;
 }
 
 /** One run of a compute: one term, one data directory, one PostgreSQL. It is brought up once, told to end once, and of no use afterwards. */
@@ -81,11 +84,12 @@ export class ComputeRun {
         segmentSize: WAL_SEGMENT_SIZE,
         timelineStartLsn: config.startLsn,
       },
-      safekeepers: config.safekeepers.map((member) => ({ ...member, id: nodeId(member.id) })),
-      generation: config.generation,
+      safekeepers: config.safekeepers,
+      configuration: config.configuration,
       continuesTerm,
       log,
     });
+    this.#proposer.onReconfigured = options.onReconfigured;
     this.#broken = new Promise<never>((_, reject) => {
       this.#break = reject;
     });
@@ -105,6 +109,11 @@ export class ComputeRun {
   /** End of the WAL that came from PostgreSQL; undefined before the election. */
   get receivedLsn(): Lsn | undefined {
     return this.#election === undefined ? undefined : this.#proposer.endLsn;
+  }
+
+  /** Remembers where safekeepers are that may become members. */
+  learnSafekeepers(addresses: readonly SafekeeperAddress[]): void {
+    this.#proposer.learnAddresses(addresses);
   }
 
   /** The highest term this run, or one it continues, has asked for. */

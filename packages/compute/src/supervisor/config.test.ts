@@ -18,7 +18,7 @@ describe('compute.json', () => {
   it('is read with its defaults', () => {
     expect(parseComputeConfig(valid, 'x')).toMatchObject({
       startLsn: 0x1505e90,
-      generation: 1,
+      configuration: { generation: 1, members: [1], newMembers: null },
       ancestors: [],
       postgres: { host: '127.0.0.1', settings: {} },
       http: { host: '127.0.0.1', port: 0 },
@@ -33,6 +33,11 @@ describe('compute.json', () => {
     ['a bad LSN', { ...valid, startLsn: '12' }],
     ['no safekeeper', { ...valid, safekeepers: [] }],
     ['one safekeeper twice', { ...valid, safekeepers: [...valid.safekeepers, ...valid.safekeepers] }],
+    [
+      'a member whose address is missing',
+      { ...valid, configuration: { generation: 2, members: [1], newMembers: [1, 2] } },
+    ],
+    ['a configuration without members', { ...valid, configuration: { generation: 2, members: [], newMembers: null } }],
     ['a major version it does not know', { ...valid, postgres: { ...valid.postgres, major: 14 } }],
     ['a port that is none', { ...valid, postgres: { ...valid.postgres, port: 0 } }],
     [

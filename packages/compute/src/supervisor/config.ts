@@ -1,9 +1,11 @@
 import { formatLsn, isId, parseLsn, type Lsn, type SystemId, type TenantId, type TimelineId } from '@zenith/base';
 import { PG_MAJORS } from '@zenith/pg-format';
+import { allMembers, isConfiguration, MEMBERS_MAX, nodeId, type Configuration, type NodeId } from '@zenith/consensus';
 import { readFileSync } from 'node:fs';
 import * as v from 'valibot';
 import { checkSettings } from '../data-directory/configuration.ts';
 import { ComputeError, messageOf } from '../errors.ts';
+import type { SafekeeperAddress } from '../wal-proposer/safekeeper-address.ts';
 
 const host = v.pipe(v.string(), v.minLength(1), v.maxLength(255));
 /** @param lowest 1 for a port to connect to, 0 for one to listen on, where it lets the system choose */
@@ -25,6 +27,34 @@ function isLsn(text: string): boolean {
     return false;
   }
 }
+
+/** Most safekeepers a compute is told of: two sets of members while they change. */
+const SAFEKEEPERS_MAX = 2 * MEMBERS_MAX;
+
+const safekeeperId: v.GenericSchema<number, NodeId> = v.pipe(
+  v.number(),
+  v.safeInteger(),
+  v.minValue(1),
+  v.transform((value) => nodeId(value)),
+);
+
+/** Where one safekeeper is. */
+export const SafekeeperAddressSchema: v.GenericSchema<
+  { readonly id: number; readonly host: string; readonly port: number },
+  SafekeeperAddress
+> = v.strictObject({ id: safekeeperId, host, port: port(1) });
+
+const ConfigurationSchema: v.GenericSchema<
+  { readonly generation: number; readonly members: number[]; readonly newMembers: number[] | null },
+  Configuration
+> = v.pipe(
+  v.strictObject({
+    generation: v.pipe(v.number(), v.safeInteger(), v.minValue(1)),
+    members: v.array(safekeeperId),
+    newMembers: v.nullable(v.array(safekeeperId)),
+  }),
+  v.check((value) => isConfiguration(value), 'it is empty, or names a safekeeper twice'),
+);
 
 /** compute.json: everything a supervisor is told. Unknown keys are refused. */
 const ComputeConfigSchema = v.strictObject({
@@ -64,18 +94,18 @@ const ComputeConfigSchema = v.strictObject({
     ),
     [],
   ),
-  /** All safekeepers of the configuration. */
+  /** Where safekeepers are: every member of the configuration, and others that may become one. */
   safekeepers: v.pipe(
-    v.array(v.strictObject({ id: v.pipe(v.number(), v.safeInteger(), v.minValue(1)), host, port: port(1) })),
+    v.array(SafekeeperAddressSchema),
     v.minLength(1),
-    v.maxLength(16),
+    v.maxLength(SAFEKEEPERS_MAX),
     v.check(
       (list) => new Set(list.map((member) => member.id)).size === list.length,
       'two safekeepers have the same id',
     ),
   ),
-  /** Generation of the safekeepers' configuration. */
-  generation: v.optional(v.pipe(v.number(), v.safeInteger(), v.minValue(1)), 1),
+  /** Which of them vote; all of them, in generation 1, when it is left out. */
+  configuration: v.optional(ConfigurationSchema),
   pageserver: v.strictObject({
     host,
     /** Of its page service. */
@@ -114,7 +144,7 @@ const ComputeConfigSchema = v.strictObject({
 });
 
 /** A checked compute.json with its defaults filled in. */
-export type ComputeConfig = v.InferOutput<typeof ComputeConfigSchema>;
+export type ComputeConfig = v.InferOutput<typeof ComputeConfigSchema> & { readonly configuration: Configuration };
 
 /** compute.json as it is written. */
 export type ComputeConfigInput = v.InferInput<typeof ComputeConfigSchema>;
@@ -130,7 +160,19 @@ export function parseComputeConfig(value: unknown, source: string): ComputeConfi
     );
   }
   checkSettings(result.output.postgres.settings);
-  const config = result.output;
+  const { safekeepers } = result.output;
+  const everybody: Configuration = {
+    generation: 1,
+    members: safekeepers.map(({ id: member }) => member),
+    newMembers: null,
+  };
+  const config: ComputeConfig = { ...result.output, configuration: result.output.configuration ?? everybody };
+  const unknown = allMembers(config.configuration).find((member) => !safekeepers.some((one) => one.id === member));
+  if (unknown !== undefined)
+    throw new ComputeError(
+      'invalid-config',
+      `'${source}' is not valid: it does not say where safekeeper ${unknown} is`,
+    );
   let below = config.startLsn;
   for (const ancestor of config.ancestors) {
     if (ancestor.startLsn > below)

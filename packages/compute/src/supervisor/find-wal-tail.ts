@@ -1,5 +1,5 @@
 import { formatLsn, type Lsn, type TimelineId } from '@zenith/base';
-import { nodeId, type Term } from '@zenith/consensus';
+import type { Term } from '@zenith/consensus';
 import { readWalTail, type WalTail } from '../data-directory/wal-tail.ts';
 import { messageOf } from '../errors.ts';
 import type { SafekeeperAddress } from '../wal-proposer/safekeeper-address.ts';
@@ -65,13 +65,9 @@ export async function findWalTail({
 /** Committed WAL of another timeline from the first safekeeper that has it. */
 async function readFromAny(config: ComputeConfig, timeline: TimelineId, from: Lsn, to: Lsn): Promise<Uint8Array> {
   let failure: unknown;
-  for (const { id, host, port } of config.safekeepers) {
+  for (const address of config.safekeepers) {
     try {
-      return await readSafekeeperWal(
-        { address: { id: nodeId(id), host, port }, tenant: config.tenant, timeline },
-        from,
-        to,
-      );
+      return await readSafekeeperWal({ address, tenant: config.tenant, timeline }, from, to);
     } catch (error) {
       failure = error;
     }

@@ -18,12 +18,18 @@ const running: SupervisorStatus = {
 describe('the supervisor over HTTP', () => {
   let http: SupervisorHttp | undefined;
   const stops: string[] = [];
+  const learnt: object[] = [];
   afterEach(() => {
     http?.close();
     stops.length = 0;
+    learnt.length = 0;
   });
   const listen = async (status: SupervisorStatus = running): Promise<string> => {
-    http = await SupervisorHttp.listen('127.0.0.1', 0, { status: () => status, stop: (mode) => stops.push(mode) });
+    http = await SupervisorHttp.listen('127.0.0.1', 0, {
+      status: () => status,
+      stop: (mode) => stops.push(mode),
+      learnSafekeepers: (addresses) => learnt.push(...addresses),
+    });
     return `http://127.0.0.1:${http.port}`;
   };
   const post = (url: string, body: string): Promise<Response> => fetch(url, { method: 'POST', body });
@@ -71,6 +77,15 @@ describe('the supervisor over HTTP', () => {
     expect(stops).toEqual(['immediate', 'fast']);
   });
 
+  it('takes the addresses of safekeepers, and refuses what is none', async () => {
+    const base = await listen();
+    const added = { id: 4, host: '127.0.0.1', port: 64104 };
+    expect((await post(`${base}/v1/safekeepers`, JSON.stringify({ safekeepers: [added] }))).status).toBe(200);
+    expect((await post(`${base}/v1/safekeepers`, '{"safekeepers":[{"id":0}]}')).status).toBe(400);
+    expect((await post(`${base}/v1/safekeepers`, '{"safekeepers":[]}')).status).toBe(400);
+    expect(learnt).toEqual([added]);
+  });
+
   it.each([
     ['{', 400],
     ['{"mode":"gently"}', 400],
@@ -88,7 +103,11 @@ describe('the supervisor over HTTP', () => {
     const base = await listen();
     expect((await fetch(`${base}/v1/nothing`)).status).toBe(404);
     await expect(
-      SupervisorHttp.listen('127.0.0.1', http?.port ?? 0, { status: () => running, stop: () => undefined }),
+      SupervisorHttp.listen('127.0.0.1', http?.port ?? 0, {
+        status: () => running,
+        stop: () => undefined,
+        learnSafekeepers: () => undefined,
+      }),
     ).rejects.toMatchObject({ code: 'port-taken' });
   });
 });

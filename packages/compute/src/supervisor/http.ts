@@ -3,6 +3,8 @@ import type { AddressInfo } from 'node:net';
 import * as v from 'valibot';
 import { ComputeError, messageOf, systemCodeOf } from '../errors.ts';
 import type { StopMode } from '../postgres/postgres-process.ts';
+import type { SafekeeperAddress } from '../wal-proposer/safekeeper-address.ts';
+import { SafekeeperAddressSchema } from './config.ts';
 import { renderMetrics } from './metrics.ts';
 import { statusToJson, type SupervisorStatus } from './status.ts';
 
@@ -11,6 +13,8 @@ export interface SupervisorHttpHandlers {
   status(): SupervisorStatus;
   /** Begins to stop; does not wait. */
   stop(mode: StopMode): void;
+  /** Remembers where safekeepers are that may become members. */
+  learnSafekeepers(addresses: readonly SafekeeperAddress[]): void;
 }
 
 /** Longest request body that is read. Unit: bytes. */
@@ -18,6 +22,8 @@ const BODY_MAX = 4096;
 
 /** A client gets so long to send its request. Unit: milliseconds. */
 const REQUEST_TIMEOUT_MS = 10_000;
+
+const SafekeepersRequest = v.strictObject({ safekeepers: v.pipe(v.array(SafekeeperAddressSchema), v.minLength(1)) });
 
 const StopRequest = v.strictObject({ mode: v.optional(v.picklist(['fast', 'immediate']), 'fast') });
 
@@ -33,7 +39,7 @@ class HttpError extends Error {
 }
 
 /**
- * The supervisor's HTTP interface: GET /v1/status, POST /v1/stop, GET /healthz, GET /metrics. On node:http itself: four routes do not repay the 80 ms a framework
+ * The supervisor's HTTP interface: GET /v1/status, POST /v1/stop, POST /v1/safekeepers, GET /healthz, GET /metrics. On node:http itself: five routes do not repay the 80 ms a framework
  * takes to load, which would be a sixth of a compute's start.
  */
 export class SupervisorHttp {
@@ -102,6 +108,17 @@ async function serve(
           );
         handlers.stop(parsed.output.mode);
         return answer(response, 202, statusToJson(handlers.status()));
+      }
+      case 'POST /v1/safekeepers': {
+        const parsed = v.safeParse(SafekeepersRequest, await readJson(request));
+        if (!parsed.success)
+          throw new HttpError(
+            400,
+            'bad-request',
+            `expected {"safekeepers": [{"id", "host", "port"}, …]}: ${parsed.issues[0].message}`,
+          );
+        handlers.learnSafekeepers(parsed.output.safekeepers);
+        return answer(response, 200, {});
       }
       case 'GET /metrics':
         response

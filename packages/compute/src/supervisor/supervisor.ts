@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Logger } from 'pino';
 import { ComputeError, messageOf } from '../errors.ts';
 import { describeExit, type PostgresExit, type StopMode } from '../postgres/postgres-process.ts';
+import type { SafekeeperAddress } from '../wal-proposer/safekeeper-address.ts';
 import { endError } from '../wal-proposer/wal-proposer.ts';
 import { ComputeRun, type RunEvent } from './compute-run.ts';
 import type { ComputeConfig } from './config.ts';
@@ -18,7 +19,8 @@ const PASSING = new Set<string>(['safekeepers-unreachable', 'pageserver-unavaila
 
 /** One compute, from its first election to its end: the state machine of status.ts around one run after the other. */
 export class Supervisor {
-  readonly #config: ComputeConfig;
+  /** Its safekeepers and their configuration are replaced by what is learnt later: a restart begins with them. */
+  #config: ComputeConfig;
   readonly #dataDir: string;
   readonly #log: Logger;
   readonly #discarded: DiscardedFiles;
@@ -83,6 +85,13 @@ export class Supervisor {
     }
   }
 
+  /** Remembers where safekeepers are that may become members. */
+  learnSafekeepers(addresses: readonly SafekeeperAddress[]): void {
+    const known = new Map([...this.#config.safekeepers, ...addresses].map((address) => [address.id, address]));
+    this.#config = { ...this.#config, safekeepers: [...known.values()] };
+    this.#run.learnSafekeepers(addresses);
+  }
+
   /**
    * Stops the compute; {@link done} resolves when it is gone. `fast` ends when the quorum has the shutdown checkpoint. A second call with `immediate` cuts the first one short. Returns at once.
    */
@@ -117,6 +126,9 @@ export class Supervisor {
       continuesTerm: continues?.termAsked,
       systemSettings: continues?.systemSettings,
       onEvent: (event) => this.#onRunEvent(event),
+      onReconfigured: (configuration) => {
+        this.#config = { ...this.#config, configuration };
+      },
     });
   }
 

@@ -1,9 +1,11 @@
-import { assert, formatLsn, unreachable, type Lsn } from '@zenith/base';
+import { assert, formatLsn, INVALID_LSN, unreachable, type Lsn } from '@zenith/base';
 import {
   APPEND_BYTES_MAX_DEFAULT,
   COALESCE_BYTES_MAX_DEFAULT,
   INFLIGHT_BYTES_MAX_DEFAULT,
   ProposerCore,
+  allMembers,
+  hasQuorum,
   type Configuration,
   type NodeId,
   type ProposerEffect,
@@ -16,6 +18,7 @@ import type { LocalWal } from './local-wal.ts';
 import { RecentWal } from './recent-wal.ts';
 import type { SafekeeperAddress } from './safekeeper-address.ts';
 import { SafekeeperLink } from './safekeeper-link.ts';
+import { SafekeeperLinks } from './safekeeper-links.ts';
 
 /** What a proposer says to a log. */
 export interface ProposerLog {
@@ -26,10 +29,10 @@ export interface ProposerLog {
 /** Whose WAL to propose, and to whom. */
 export interface WalProposerOptions {
   readonly identity: TimelineIdentity;
-  /** The safekeepers of the configuration, every one of them. */
+  /** Where safekeepers are: at least every member of the configuration. */
   readonly safekeepers: readonly SafekeeperAddress[];
-  /** Generation of that configuration. */
-  readonly generation: number;
+  /** Who votes, as far as is known; safekeepers that are in a newer one say so. */
+  readonly configuration: Configuration;
   /** For a proposer that follows an earlier one of the same compute: the highest term that one asked for. A higher one that this proposer did not ask for is somebody else's, and fences it before it is elected. */
   readonly continuesTerm?: Term | undefined;
   readonly log: ProposerLog;
@@ -70,8 +73,7 @@ const ELECTION_MAX_MS = 2_000;
 export class WalProposer {
   readonly #options: WalProposerOptions;
   readonly #core: ProposerCore;
-  readonly #links: ReadonlyMap<NodeId, SafekeeperLink>;
-  readonly #addresses: ReadonlyMap<NodeId, SafekeeperAddress>;
+  readonly #links: SafekeeperLinks;
   readonly #acceptorCommit = new Map<NodeId, Lsn>();
   readonly #random: () => number;
   #recent: RecentWal | undefined;
@@ -87,31 +89,26 @@ export class WalProposer {
   #onEnd: ((end: ProposerEnd) => void) | undefined;
   #onCommit: (commitLsn: Lsn) => void = () => undefined;
   #onAcceptorCommit: () => void = () => undefined;
+  #onReconfigured: (configuration: Configuration) => void = () => undefined;
 
   constructor(options: WalProposerOptions) {
     this.#options = options;
     this.#random = options.random ?? Math.random;
-    const configuration: Configuration = {
-      generation: options.generation,
-      members: options.safekeepers.map(({ id }) => id),
-      newMembers: null,
-    };
     this.#core = new ProposerCore({
       identity: options.identity,
-      configuration,
+      configuration: options.configuration,
       mode: 'lead',
       expectedStartLsn: null,
       appendBytesMax: APPEND_BYTES_MAX_DEFAULT,
       inflightBytesMax: INFLIGHT_BYTES_MAX_DEFAULT,
       coalesceBytesMax: COALESCE_BYTES_MAX_DEFAULT,
     });
-    this.#addresses = new Map(options.safekeepers.map((address) => [address.id, address]));
     const sources = {
       tenant: options.identity.tenant,
       timeline: options.identity.timeline,
       recent: () => this.#recent,
       local: () => this.#local,
-      address: (node: NodeId) => this.#addresses.get(node),
+      address: (node: NodeId) => this.#links.address(node),
       holder: (position: Lsn, except: NodeId) =>
         this.#core.state.acceptors.find(
           ({ node, stage, flushLsn }) =>
@@ -134,9 +131,11 @@ export class WalProposer {
         this.#run(this.#core.receive(node, message));
       },
     };
-    this.#links = new Map(
-      options.safekeepers.map((address) => [address.id, new SafekeeperLink(address, sources, handlers, this.#random)]),
+    this.#links = new SafekeeperLinks(
+      options.safekeepers,
+      (address) => new SafekeeperLink(address, sources, handlers, this.#random),
     );
+    assert(this.#links.become(allMembers(options.configuration)), 'the address of every member is known');
   }
 
   /**
@@ -144,7 +143,7 @@ export class WalProposer {
    * @throws ComputeError `safekeepers-unreachable` when that takes longer than `timeoutMs`, `fenced`
    */
   async elect(timeoutMs: number): Promise<ElectionResult> {
-    for (const link of this.#links.values()) link.start();
+    this.#links.start();
     this.#tick = setInterval(() => this.#onTick(), TICK_MS);
     let timer: NodeJS.Timeout | undefined;
     try {
@@ -178,6 +177,16 @@ export class WalProposer {
   set onEnd(callback: (end: ProposerEnd) => void) {
     this.#onEnd = callback;
     if (this.#end !== undefined) callback(this.#end);
+  }
+
+  /** Whom to tell that the safekeepers, and this proposer, are in a newer configuration. */
+  set onReconfigured(callback: (configuration: Configuration) => void) {
+    this.#onReconfigured = callback;
+  }
+
+  /** Remembers where safekeepers are that may become members. */
+  learnAddresses(addresses: readonly SafekeeperAddress[]): void {
+    this.#links.learn(addresses);
   }
 
   /** Where PostgreSQL's own WAL files are, for safekeepers that lag by more than is kept in memory. */
@@ -220,8 +229,11 @@ export class WalProposer {
 
   /** Resolves true when a quorum of safekeepers has said that it knows of `commitLsn`, false when that takes longer than `timeoutMs`: what it knows it goes on to serve without a proposer. */
   async commitKnown(commitLsn: Lsn, timeoutMs: number): Promise<boolean> {
-    const quorum = Math.floor(this.#links.size / 2) + 1;
-    const known = (): boolean => [...this.#acceptorCommit.values()].filter((lsn) => lsn >= commitLsn).length >= quorum;
+    const known = (): boolean =>
+      hasQuorum(
+        this.#core.state.options.configuration,
+        (node) => (this.#acceptorCommit.get(node) ?? INVALID_LSN) >= commitLsn,
+      );
     if (known()) return true;
     let timer: NodeJS.Timeout | undefined;
     return new Promise<boolean>((resolve) => {
@@ -241,7 +253,7 @@ export class WalProposer {
     this.#closed = true;
     clearInterval(this.#tick);
     clearTimeout(this.#electionTimer);
-    for (const link of this.#links.values()) link.close();
+    this.#links.close();
   }
 
   /** After the election the core sees to it. */
@@ -262,7 +274,7 @@ export class WalProposer {
   }
 
   #onTick(): void {
-    for (const link of this.#links.values()) link.checkAlive(performance.now());
+    this.#links.checkAlive(performance.now());
     this.#run(this.#core.tick());
   }
 
@@ -274,11 +286,11 @@ export class WalProposer {
   #carryOut(effect: ProposerEffect): void {
     switch (effect.type) {
       case 'send':
-        return this.#link(effect.to).send(effect.message);
+        return this.#links.get(effect.to).send(effect.message);
       case 'append':
-        return this.#link(effect.to).append(effect.request, effect.donor);
+        return this.#links.get(effect.to).append(effect.request, effect.donor);
       case 'disconnect':
-        return this.#link(effect.node).cut(effect.reason);
+        return this.#links.get(effect.node).cut(effect.reason);
       case 'scheduleElection':
         this.#electionTimer = setTimeout(
           () => this.#run(this.#core.electionDue()),
@@ -286,7 +298,7 @@ export class WalProposer {
         );
         return;
       case 'elected': {
-        const donor = this.#addresses.get(effect.donor);
+        const donor = this.#links.address(effect.donor);
         assert(donor !== undefined, 'the donor is a member');
         this.#election = { term: effect.term, startLsn: effect.startLsn, donor };
         this.#recent = new RecentWal(effect.startLsn, this.#options.recentWalBytesMax ?? RECENT_WAL_BYTES_MAX);
@@ -304,12 +316,7 @@ export class WalProposer {
       case 'fenced':
         return this.#finish({ kind: 'fenced', term: effect.term });
       case 'reconfigured':
-        // The addresses of new members are whoever's who started this proposer: it must be started anew.
-        return this.#finish({
-          kind: 'stopped',
-          code: 'reconfigured',
-          reason: `the safekeepers are in configuration ${effect.configuration.generation}`,
-        });
+        return this.#reconfigure(effect.configuration);
       case 'stopped':
         return this.#finish({ kind: 'stopped', code: effect.code, reason: effect.reason });
       default:
@@ -317,15 +324,22 @@ export class WalProposer {
     }
   }
 
+  /** Goes on with the members of `configuration`. Whoever changes them tells where the new ones are before the safekeepers hear of it. */
+  #reconfigure(configuration: Configuration): void {
+    const { generation, members, newMembers } = configuration;
+    if (!this.#links.become(allMembers(configuration)))
+      return this.#finish({
+        kind: 'stopped',
+        code: 'reconfigured',
+        reason: `the safekeepers are in configuration ${generation}, with members that this compute was not told of`,
+      });
+    this.#options.log.info({ generation, members, newMembers }, 'the members change');
+    this.#onReconfigured(configuration);
+  }
+
   #finish(end: ProposerEnd): void {
     this.#end = end;
     this.#onEnd?.(end);
-  }
-
-  #link(node: NodeId): SafekeeperLink {
-    const link = this.#links.get(node);
-    assert(link !== undefined, 'effects name members only');
-    return link;
   }
 
   #electionDelayMs(attempt: number): number {

@@ -1,10 +1,11 @@
 import { lsn, type Lsn, type TenantId, type TimelineId } from '@zenith/base';
 import type { NodeId, Term } from '@zenith/consensus';
+import type { WalStreamReader } from '@zenith/wire';
 import { ComputeError } from '../errors.ts';
 import type { LocalWal } from './local-wal.ts';
 import type { RecentWal } from './recent-wal.ts';
 import type { SafekeeperAddress } from './safekeeper-address.ts';
-import { SafekeeperWalReader } from './safekeeper-wal-reader.ts';
+import { openSafekeeperWal } from './safekeeper-wal-reader.ts';
 
 /** Where WAL for a safekeeper comes from. */
 export interface WalSources {
@@ -31,7 +32,7 @@ export class AppendBytes {
   readonly #sources: WalSources;
   readonly #node: NodeId;
   #donorReader:
-    | { readonly reader: SafekeeperWalReader; readonly donor: NodeId; position: Lsn; rest: Uint8Array }
+    | { readonly reader: WalStreamReader; readonly donor: NodeId; position: Lsn; rest: Uint8Array }
     | undefined;
 
   /** @param node the safekeeper that needs the WAL */
@@ -97,7 +98,7 @@ export class AppendBytes {
       if (address === undefined) throw new ComputeError('wal-unavailable', `safekeeper ${donor} is not known here`);
       const { tenant, timeline } = this.#sources;
       open = {
-        reader: await SafekeeperWalReader.open({ address, tenant, timeline, term }, at),
+        reader: await openSafekeeperWal({ address, tenant, timeline, term }, at),
         donor,
         position: at,
         rest: new Uint8Array(0),

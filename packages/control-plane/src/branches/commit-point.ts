@@ -1,4 +1,5 @@
 import type { Lsn } from '@zenith/base';
+import { hasQuorum } from '@zenith/consensus';
 import type { SafekeeperTimeline } from '../clients/answers.ts';
 import { SafekeeperClient } from '../clients/safekeeper-client.ts';
 import { runningSupervisor } from '../endpoints/endpoint-process.ts';
@@ -7,6 +8,7 @@ import { syncQuorum } from '../endpoints/quorum-sync.ts';
 import { ControlPlaneError } from '../errors.ts';
 import type { TimelineRecord } from '../metadata/records.ts';
 import type { Repository } from '../repository/repository.ts';
+import { safekeepersOf, votersOf } from '../safekeepers/safekeepers.ts';
 
 /** What a quorum's answers say about the end of what is committed. */
 export type QuorumReading =
@@ -30,23 +32,25 @@ export function readQuorum(answers: readonly (SafekeeperTimeline | undefined)[])
   return flushed === committed ? { kind: 'exact', lsn: committed } : { kind: 'unknown' };
 }
 
-/** Asks all safekeepers about a timeline. @throws ControlPlaneError `not-running` when fewer than a quorum answer */
+/** Asks all safekeepers that vote about a timeline. @throws ControlPlaneError `not-running` when fewer than a quorum answer */
 async function askQuorum(
-  { config }: Repository,
+  repository: Repository,
   timeline: TimelineRecord,
 ): Promise<(SafekeeperTimeline | undefined)[]> {
+  const { config } = repository;
+  const safekeepers = await safekeepersOf(repository);
+  const voters = votersOf(safekeepers);
   const asked = await Promise.allSettled(
-    config.safekeepers.map(({ id, httpPort }) => new SafekeeperClient(config, id, httpPort).timeline(timeline.id)),
+    voters.map(({ id, httpPort }) => new SafekeeperClient(config, id, httpPort).timeline(timeline.id)),
   );
-  const answers = asked.filter((one) => one.status === 'fulfilled').map((one) => one.value);
-  const quorum = Math.floor(asked.length / 2) + 1;
-  if (answers.length < quorum) {
+  const answered = new Set(voters.filter((_, i) => asked[i]?.status === 'fulfilled').map(({ id }) => id));
+  if (!hasQuorum(safekeepers.configuration, (id) => answered.has(id))) {
     throw new ControlPlaneError(
       'not-running',
-      `${answers.length} of ${asked.length} safekeepers answer, but ${quorum} are needed: see 'zenith status', start them with 'zenith start'`,
+      `${answered.size} of ${voters.length} safekeepers answer, but a majority is needed: see 'zenith status', start them with 'zenith start'`,
     );
   }
-  return answers;
+  return asked.filter((one) => one.status === 'fulfilled').map((one) => one.value);
 }
 
 /** The running compute's own commit LSN; undefined when no compute runs on the timeline. */

@@ -96,7 +96,7 @@ export async function createBranch(repository: Repository, name: string, start: 
       if (await catalog.hasBranch(name))
         throw new ControlPlaneError('branch-exists', `a branch '${name}' exists already`);
       const { timeline, named } = await findOrigin(repository, startPoint);
-      requireNodes(repository);
+      await requireNodes(repository);
       const { timeline: origin, lsn: startLsn } = await resolvePosition(repository, timeline, startPoint, named);
       return withNewTimeline(repository, origin, startLsn, async (record) => ({
         ...(await catalog.addBranch(name, record)),

@@ -1,9 +1,16 @@
+import { nodeId, type ConfiguredReport, type NodeId } from '@zenith/consensus';
 import * as v from 'valibot';
 import { ControlPlaneError } from '../errors.ts';
 import { lsnText, timelineId } from '../metadata/records.ts';
 
 // What the services answer, as far as the control plane looks. Unknown fields are let through: a service may say more than this release knows.
 
+const safekeeperId: v.GenericSchema<number, NodeId> = v.pipe(
+  v.number(),
+  v.safeInteger(),
+  v.minValue(1),
+  v.transform((id) => nodeId(id)),
+);
 const count = v.pipe(v.number(), v.minValue(0));
 
 /** Pageserver: `GET …/timeline/:timeline`, and each element of `GET …/timeline`. */
@@ -110,6 +117,22 @@ export const safekeeperTimeline = v.object({
 
 /** One timeline as a safekeeper sees it. */
 export type SafekeeperTimeline = v.InferOutput<typeof safekeeperTimeline>;
+
+/** Safekeeper: `POST …/timeline/:timeline/configuration`. */
+export const configuredReport: v.GenericSchema<unknown, ConfiguredReport> = v.pipe(
+  v.object({
+    node: safekeeperId,
+    configuration: v.object({
+      generation: count,
+      members: v.array(safekeeperId),
+      newMembers: v.nullable(v.array(safekeeperId)),
+    }),
+    term: count,
+    lastTerm: count,
+    flushLsn: lsnText,
+  }),
+  v.transform(({ lastTerm, flushLsn, ...rest }): ConfiguredReport => ({ ...rest, position: { lastTerm, flushLsn } })),
+);
 
 /** Supervisor: `GET /v1/status`. */
 export const supervisorStatus = v.object({

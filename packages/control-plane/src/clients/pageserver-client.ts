@@ -126,6 +126,18 @@ export class PageserverClient {
     await this.#call('POST', `/v1/tenant/${this.#tenant}/timeline/${id}/wal-source`, {});
   }
 
+  /** From now on it takes WAL from these safekeepers and no others. */
+  async replaceSafekeepers(
+    safekeepers: readonly {
+      readonly id: number;
+      readonly host: string;
+      readonly port: number;
+      readonly httpPort: number;
+    }[],
+  ): Promise<void> {
+    await this.#call('POST', '/v1/safekeepers', { safekeepers });
+  }
+
   /** Removes a timeline, on its disk and in remote storage; harmless when there is none. */
   async removeTimeline(id: TimelineId): Promise<void> {
     await this.#call('DELETE', `/v1/tenant/${this.#tenant}/timeline/${id}`, undefined, REMOVE_TIMEOUT_MS);

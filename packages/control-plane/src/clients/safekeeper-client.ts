@@ -1,11 +1,15 @@
-import type { TenantId, TimelineId } from '@zenith/base';
+import { formatLsn, type TenantId, type TimelineId } from '@zenith/base';
+import type { Configuration, ConfiguredReport, Term, TimelineIdentity } from '@zenith/consensus';
 import * as v from 'valibot';
 import type { RepositoryConfig } from '../repository/config.ts';
-import { checkAnswer, readHealth, safekeeperTimeline, type SafekeeperTimeline } from './answers.ts';
+import { checkAnswer, configuredReport, readHealth, safekeeperTimeline, type SafekeeperTimeline } from './answers.ts';
 import { callHttp, ServiceRefusal } from './http-json.ts';
 
 /** Unit: milliseconds. */
 const TIMEOUT_MS = 5_000;
+
+/** Copying all WAL of a timeline that is kept. Unit: milliseconds. */
+const PULL_TIMEOUT_MS = 3_600_000;
 
 /** One safekeeper's management interface. Every method throws what {@link callHttp} throws. */
 export class SafekeeperClient {
@@ -57,6 +61,49 @@ export class SafekeeperClient {
       method: 'DELETE',
       path,
       timeoutMs: TIMEOUT_MS,
+    });
+  }
+
+  /** Has it copy a timeline from the one of `donors` that has most of it; nothing to do for it when it has the timeline. */
+  async pull(
+    id: TimelineId,
+    donors: readonly {
+      readonly id: number;
+      readonly host: string;
+      readonly port: number;
+      readonly httpPort: number;
+    }[],
+  ): Promise<void> {
+    await this.#post(`/v1/tenant/${this.#tenant}/timeline/${id}/pull`, { donors }, PULL_TIMEOUT_MS);
+  }
+
+  /** Installs a configuration and a term for a timeline, which it makes when it has none. @returns where it is then, from stable storage */
+  async configure(
+    { timeline, pgMajor, systemId, segmentSize, timelineStartLsn }: TimelineIdentity,
+    configuration: Configuration,
+    term: Term,
+  ): Promise<ConfiguredReport> {
+    const body = {
+      pgMajor,
+      systemId,
+      segmentSize,
+      timelineStartLsn: formatLsn(timelineStartLsn),
+      configuration,
+      term,
+    };
+    const path = `/v1/tenant/${this.#tenant}/timeline/${timeline}/configuration`;
+    return checkAnswer(this.#service, configuredReport, await this.#post(path, body, TIMEOUT_MS));
+  }
+
+  #post(path: string, body: unknown, timeoutMs: number): Promise<unknown> {
+    return callHttp({
+      service: this.#service,
+      host: this.#host,
+      port: this.#port,
+      method: 'POST',
+      path,
+      body,
+      timeoutMs,
     });
   }
 

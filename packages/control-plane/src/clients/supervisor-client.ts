@@ -27,6 +27,13 @@ export class SupervisorClient {
     await this.#call('POST', '/v1/stop', { mode });
   }
 
+  /** Tells it where safekeepers are that may become members. */
+  async learnSafekeepers(
+    safekeepers: readonly { readonly id: number; readonly host: string; readonly port: number }[],
+  ): Promise<void> {
+    await this.#call('POST', '/v1/safekeepers', { safekeepers });
+  }
+
   #call(method: 'GET' | 'POST', path: string, body?: unknown): Promise<unknown> {
     return callHttp({
       service: this.#service,

@@ -1,6 +1,6 @@
 import { formatLsn, type TimelineId } from '@zenith/base';
 import { ControlPlaneError } from '../errors.ts';
-import type { EndpointRecord, TimelineRecord } from '../metadata/records.ts';
+import type { EndpointRecord, SafekeepersRecord, TimelineRecord } from '../metadata/records.ts';
 import type { Repository } from '../repository/repository.ts';
 
 /** Longest chain of branches; the compute refuses a longer one. */
@@ -38,8 +38,9 @@ export function computeConfig(
   endpoint: EndpointRecord,
   timeline: TimelineRecord,
   ancestors: readonly TimelineRecord[],
+  { nodes, configuration }: SafekeepersRecord,
 ): Record<string, unknown> {
-  const { host, pageserver, safekeepers } = config;
+  const { host, pageserver } = config;
   return {
     endpoint: endpoint.name,
     branch: endpoint.branch,
@@ -48,7 +49,8 @@ export function computeConfig(
     systemId: timeline.systemId,
     startLsn: formatLsn(timeline.startLsn),
     ancestors: ancestors.map(({ id, startLsn }) => ({ timeline: id, startLsn: formatLsn(startLsn) })),
-    safekeepers: safekeepers.map(({ id, port }) => ({ id, host, port })),
+    safekeepers: nodes.map(({ id, port }) => ({ id, host, port })),
+    configuration,
     pageserver: { host, port: pageserver.port, httpPort: pageserver.httpPort },
     http: { host, port: endpoint.httpPort },
     postgres: {

@@ -2,6 +2,7 @@ import { mkdirSync, writeFileSync } from 'node:fs';
 import { lsn, newTimelineId, type SystemId } from '@zenith/base';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { bareRepository, type BareRepository } from '../repository/fake-repository.test-support.ts';
+import { safekeepersOf } from '../safekeepers/safekeepers.ts';
 import { ancestorsOf, computeConfig } from './compute-config.ts';
 import { createEndpoint, listEndpoints } from './endpoints.ts';
 import { startEndpoint, stopEndpoint } from './start-stop.ts';
@@ -85,13 +86,14 @@ test("a compute is told its timeline's ancestors, nearest first", async () => {
   const ancestors = await ancestorsOf(bare.repository, b);
   expect(ancestors.map(({ id }) => id)).toEqual([a.id, bare.main]);
   const endpoint = await createEndpoint(bare.repository, { branch: 'b', settings: { work_mem: '8MB' } });
-  expect(computeConfig(bare.repository, endpoint, b, ancestors)).toMatchObject({
+  expect(computeConfig(bare.repository, endpoint, b, ancestors, await safekeepersOf(bare.repository))).toMatchObject({
     timeline: b.id,
     startLsn: '0/1700000',
     ancestors: [
       { timeline: a.id, startLsn: '0/1600000' },
       { timeline: bare.main, startLsn: '0/1500000' },
     ],
+    configuration: { generation: 1, members: [1], newMembers: null },
     postgres: { major: 18, port: endpoint.port, user: 'me', settings: { work_mem: '8MB' } },
   });
 });

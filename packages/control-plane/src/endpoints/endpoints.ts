@@ -4,6 +4,7 @@ import type { EndpointRecord } from '../metadata/records.ts';
 import { findFreePort, PORT_MAX } from '../process/ports.ts';
 import { withProcessLock } from '../process/process-lock.ts';
 import type { Repository } from '../repository/repository.ts';
+import { safekeepersOf } from '../safekeepers/safekeepers.ts';
 import { endpointStatus, type EndpointStatus } from './endpoint-process.ts';
 import { checkEndpointSettings } from './settings.ts';
 
@@ -23,8 +24,13 @@ const HTTP_PORT_OFFSET = 1000;
 /** Longest wait for another command that creates an endpoint. Unit: milliseconds. */
 const LOCK_TIMEOUT_MS = 30_000;
 
-function reservedPorts(repository: Repository, endpoints: readonly EndpointRecord[]): Map<number, string> {
-  const { pageserver, safekeepers } = repository.config;
+/** The ports that belong to somebody in this repository, and to whom. */
+export async function reservedPorts(
+  repository: Repository,
+  endpoints: readonly EndpointRecord[],
+): Promise<Map<number, string>> {
+  const { pageserver } = repository.config;
+  const { nodes: safekeepers } = await safekeepersOf(repository);
   const reserved = new Map<number, string>();
   for (const port of [pageserver.port, pageserver.httpPort]) reserved.set(port, 'the pageserver');
   for (const node of safekeepers)
@@ -37,7 +43,7 @@ function reservedPorts(repository: Repository, endpoints: readonly EndpointRecor
 /** @throws ControlPlaneError `port-taken` when the port belongs to somebody else in this repository */
 export async function checkPortUnreserved(repository: Repository, port: number, owner: string): Promise<void> {
   const others = (await repository.catalog.endpoints()).filter((endpoint) => endpoint.name !== owner);
-  const holder = reservedPorts(repository, others).get(port);
+  const holder = (await reservedPorts(repository, others)).get(port);
   if (holder !== undefined)
     throw new ControlPlaneError('port-taken', `port ${port} belongs to ${holder} in this repository: choose another`);
 }
@@ -62,7 +68,7 @@ export async function createEndpoint(
       if ((await catalog.endpoint(name)) !== undefined)
         throw new ControlPlaneError('endpoint-exists', `an endpoint '${name}' exists already`);
       if (port !== undefined) await checkPortUnreserved(repository, port, name);
-      const reserved = new Set(reservedPorts(repository, await catalog.endpoints()).keys());
+      const reserved = new Set((await reservedPorts(repository, await catalog.endpoints())).keys());
       const own = port ?? (await findFreePort(config.host, config.computePortFirst, reserved));
       const httpFirst = Math.min(config.computePortFirst + HTTP_PORT_OFFSET, PORT_MAX - HTTP_PORT_OFFSET);
       const httpPort = await findFreePort(config.host, httpFirst, new Set([...reserved, own]));

@@ -8,6 +8,7 @@ import { launchService } from '../process/launch.ts';
 import { requireFreePort } from '../process/ports.ts';
 import { signalProcess, terminate, waitForExit, type Termination } from '../process/terminate.ts';
 import type { Repository } from '../repository/repository.ts';
+import { safekeepersOf } from '../safekeepers/safekeepers.ts';
 import { ancestorsOf, computeConfig } from './compute-config.ts';
 import { withComputeLock } from './compute-lock.ts';
 import { endpointProcess, endpointsOf, endpointStatus, supervisorClient } from './endpoint-process.ts';
@@ -114,7 +115,9 @@ async function launchCompute(
   const files = layout.compute(endpoint.name);
   const main = serviceEntryPoint('compute');
   // Nothing of an earlier run is of use: the directory is built anew from the pageserver at each start.
-  writeServiceConfig(files, computeConfig(repository, endpoint, timeline, await ancestorsOf(repository, timeline)));
+  const ancestors = await ancestorsOf(repository, timeline);
+  const safekeepers = await safekeepersOf(repository); // read under the compute's lock: whoever changes the members takes it
+  writeServiceConfig(files, computeConfig(repository, endpoint, timeline, ancestors, safekeepers));
   options.onStarting?.(endpoint);
   await launchService({
     what: `the compute of '${endpoint.name}'`,
@@ -136,7 +139,7 @@ export async function startEndpoint(
   name: string,
   options: StartEndpointOptions = {},
 ): Promise<StartedEndpoint> {
-  requireNodes(repository);
+  await requireNodes(repository);
   const { endpoint: found, created } = await endpointOrNew(repository, name, options);
   const timeline = await repository.catalog.timeline((await repository.catalog.branch(found.branch)).timeline);
   const start = async (): Promise<StartedEndpoint> => {

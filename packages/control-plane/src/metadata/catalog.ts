@@ -10,10 +10,12 @@ import {
   endpointSchema,
   historySchema,
   pageserverSchema,
+  safekeepersSchema,
   timelineSchema,
   unfinishedSchema,
   type BranchRecord,
   type EndpointRecord,
+  type SafekeepersRecord,
   type TimelineRecord,
   type UnfinishedTimeline,
 } from './records.ts';
@@ -26,6 +28,8 @@ const CHANGES_KEY = 'branches';
 
 /** How often an update is tried again after somebody else changed the same entry. */
 const UPDATE_TRIES_MAX = 16;
+
+const SAFEKEEPERS_KEY = 'safekeepers';
 
 function parse<Schema extends v.GenericSchema>(schema: Schema, entry: MetadataEntry): v.InferOutput<Schema> {
   const parsed = v.safeParse(schema, entry.value);
@@ -198,6 +202,31 @@ export class Catalog {
       if (await this.#store.commit({ expect, put: [{ key, value: policy }] })) return policy;
     }
     throw new ControlPlaneError('conflict', 'the configuration is being changed by others; try again');
+  }
+
+  /** The safekeepers, and the revision they were read at; undefined while they are those that `zenith init` made. */
+  async safekeepers(): Promise<{ readonly record: SafekeepersRecord; readonly revision: number } | undefined> {
+    const entry = await this.#store.get(SAFEKEEPERS_KEY);
+    return entry === undefined ? undefined : { record: parse(safekeepersSchema, entry), revision: entry.revision };
+  }
+
+  /**
+   * Replaces what is known of the safekeepers, if nobody else has since `revision` (0: since there was nothing).
+   * @throws ControlPlaneError `conflict`; nothing was changed then
+   */
+  async replaceSafekeepers(record: SafekeepersRecord, revision: number): Promise<void> {
+    const { nodes, configuration, lastId } = record;
+    const value = {
+      nodes: nodes.map(({ id, port, httpPort }) => ({ id, port, httpPort })),
+      configuration: { ...configuration },
+      lastId,
+    };
+    const replaced = await this.#store.commit({
+      expect: [{ key: SAFEKEEPERS_KEY, revision }],
+      put: [{ key: SAFEKEEPERS_KEY, value }],
+    });
+    if (!replaced)
+      throw new ControlPlaneError('conflict', 'the safekeepers are being changed by another command; try again');
   }
 
   /** All endpoints, by name. */

@@ -1,4 +1,5 @@
 import { isId, parseLsn, type Lsn, type SystemId, type TimelineId } from '@zenith/base';
+import { allMembers, isConfiguration, nodeId, type Configuration, type NodeId } from '@zenith/consensus';
 import { PG_MAJORS, type PgMajor } from '@zenith/pg-format';
 import * as v from 'valibot';
 import type { ProcessIdentity } from '../process/process-identity.ts';
@@ -67,6 +68,49 @@ export const historySchema = v.strictObject({
 
 /** Value of `pageserver`: the generation that was given out last. */
 export const pageserverSchema = v.strictObject({ generation: v.pipe(v.number(), v.safeInteger(), v.minValue(1)) });
+
+const safekeeperId: v.GenericSchema<number, NodeId> = v.pipe(
+  v.number(),
+  v.safeInteger(),
+  v.minValue(1),
+  v.transform((id) => nodeId(id)),
+);
+
+/** Value of `safekeepers`. */
+export const safekeepersSchema: v.GenericSchema<unknown, SafekeepersRecord> = v.pipe(
+  v.strictObject({
+    nodes: v.array(v.strictObject({ id: safekeeperId, port: portNumber, httpPort: portNumber })),
+    configuration: v.pipe(
+      v.strictObject({
+        generation: v.pipe(v.number(), v.safeInteger(), v.minValue(1)),
+        members: v.array(safekeeperId),
+        newMembers: v.nullable(v.array(safekeeperId)),
+      }),
+      v.check((value) => isConfiguration(value), 'it is empty, or names a safekeeper twice'),
+    ),
+    lastId: v.pipe(v.number(), v.safeInteger(), v.minValue(1)),
+  }),
+  v.check(
+    ({ nodes, configuration }) => allMembers(configuration).every((member) => nodes.some(({ id }) => id === member)),
+    'a member is none of the safekeepers',
+  ),
+);
+
+/** A safekeeper and its ports. */
+export interface SafekeeperRecord {
+  readonly id: NodeId;
+  readonly port: number;
+  readonly httpPort: number;
+}
+
+/** The safekeepers there are, and which of them vote. */
+export interface SafekeepersRecord {
+  /** All that `zenith start` starts: the members, and those that are about to become members or have just ceased to be. */
+  readonly nodes: readonly SafekeeperRecord[];
+  readonly configuration: Configuration;
+  /** The highest id that was ever given to one. */
+  readonly lastId: number;
+}
 
 /** One line of WAL history as the cluster's metadata describe it. */
 export interface TimelineRecord {

@@ -2,6 +2,8 @@ import { findServiceProcess } from '../process/service-process.ts';
 import type { ProcessIdentity } from '../process/process-identity.ts';
 import type { ServiceLayout } from '../repository/layout.ts';
 import type { Repository } from '../repository/repository.ts';
+import type { SafekeeperRecord } from '../metadata/records.ts';
+import { safekeepersOf } from '../safekeepers/safekeepers.ts';
 import { PageserverClient } from '../clients/pageserver-client.ts';
 import { SafekeeperClient } from '../clients/safekeeper-client.ts';
 import { pageserverConfig, safekeeperConfig } from './service-config.ts';
@@ -39,9 +41,15 @@ export function pageserverNode(repository: Repository): StorageNode {
   };
 }
 
-/** The repository's safekeepers, in the order of the configuration. */
-export function safekeeperNodes({ config, layout }: Repository): StorageNode[] {
-  return config.safekeepers.map((node) => ({
+/** The repository's safekeepers: members, and those that join or have left and were not removed yet. */
+export async function safekeeperNodes(repository: Repository): Promise<StorageNode[]> {
+  const { nodes } = await safekeepersOf(repository);
+  return nodes.map((node) => safekeeperNode(repository, node));
+}
+
+/** One of the repository's safekeepers. */
+export function safekeeperNode({ config, layout }: Repository, node: SafekeeperRecord): StorageNode {
+  return {
     service: 'safekeeper',
     what: `safekeeper ${node.id}`,
     id: node.id,
@@ -51,12 +59,12 @@ export function safekeeperNodes({ config, layout }: Repository): StorageNode[] {
     layout: layout.safekeeper(node.id),
     serviceConfig: safekeeperConfig(config, node),
     checkHealth: (timeoutMs) => new SafekeeperClient(config, node.id, node.httpPort).health(timeoutMs),
-  }));
+  };
 }
 
 /** All storage nodes, the pageserver first. */
-export function storageNodes(repository: Repository): StorageNode[] {
-  return [pageserverNode(repository), ...safekeeperNodes(repository)];
+export async function storageNodes(repository: Repository): Promise<StorageNode[]> {
+  return [pageserverNode(repository), ...(await safekeeperNodes(repository))];
 }
 
 /** The node's live process; undefined when it does not run. */

@@ -1,24 +1,28 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { ControlPlaneError, isSystemError } from '../errors.ts';
 import { replaceFile } from '../metadata/replace-file.ts';
+import type { SafekeeperRecord, SafekeepersRecord } from '../metadata/records.ts';
 import type { RepositoryConfig } from '../repository/config.ts';
 import type { ServiceLayout } from '../repository/layout.ts';
 
-/** The pageserver's share of the repository's configuration, in the form of its own pageserver.json. */
-export function pageserverConfig(config: RepositoryConfig): Record<string, unknown> {
-  const { host, pageserver, safekeepers } = config;
+/** The pageserver's share of the repository's configuration, in the form of its own pageserver.json; the safekeepers are added at each start. */
+export function pageserverConfig({ host, pageserver }: RepositoryConfig): Record<string, unknown> {
   return {
     listen: { host, port: pageserver.port },
     http: { host, port: pageserver.httpPort },
-    safekeepers: safekeepers.map(({ id, port, httpPort }) => ({ id, host, port, httpPort })),
   };
 }
 
+/** Safekeepers as a pageserver is told of them. */
+export function safekeeperAddresses(
+  { host }: RepositoryConfig,
+  { nodes }: SafekeepersRecord,
+): { readonly id: number; readonly host: string; readonly port: number; readonly httpPort: number }[] {
+  return nodes.map(({ id, port, httpPort }) => ({ id, host, port, httpPort }));
+}
+
 /** A safekeeper's share of the repository's configuration, in the form of its own safekeeper.json. */
-export function safekeeperConfig(
-  config: RepositoryConfig,
-  node: RepositoryConfig['safekeepers'][number],
-): Record<string, unknown> {
+export function safekeeperConfig(config: RepositoryConfig, node: SafekeeperRecord): Record<string, unknown> {
   return {
     id: node.id,
     listen: { host: config.host, port: node.port },

@@ -1,12 +1,14 @@
+import { hasQuorum, quorumSize } from '@zenith/consensus';
 import { ControlPlaneError } from '../errors.ts';
 import { launchService } from '../process/launch.ts';
 import { requireFreePort } from '../process/ports.ts';
 import { withProcessLock } from '../process/process-lock.ts';
 import { signalProcess, terminate, waitForExit, type Termination } from '../process/terminate.ts';
 import type { Repository } from '../repository/repository.ts';
+import { safekeepersOf, votersOf } from '../safekeepers/safekeepers.ts';
 import { serviceEntryPoint } from './entry-points.ts';
-import { nodeProcess, pageserverNode, safekeeperNodes, storageNodes, type StorageNode } from './node.ts';
-import { writeServiceConfig } from './service-config.ts';
+import { nodeProcess, pageserverNode, safekeeperNode, storageNodes, type StorageNode } from './node.ts';
+import { safekeeperAddresses, writeServiceConfig } from './service-config.ts';
 
 /** A pageserver reads its timelines' indexes, a safekeeper scans the WAL after its last commit. Unit: milliseconds. */
 const READY_TIMEOUT_MS = 120_000;
@@ -40,6 +42,7 @@ async function prepareNode(repository: Repository, node: StorageNode): Promise<v
   const ofThisStart =
     node.service === 'pageserver'
       ? {
+          safekeepers: safekeeperAddresses(repository.config, await safekeepersOf(repository)),
           remoteStorage: {
             location: repository.config.remoteStorage ?? repository.layout.remoteStorage,
             generation: await repository.catalog.nextPageserverGeneration(),
@@ -107,7 +110,7 @@ function lockNodes<T>(repository: Repository, options: NodeOptions, work: () => 
  */
 export async function startNodes(repository: Repository, options: NodeOptions = {}): Promise<void> {
   await lockNodes(repository, options, async () => {
-    const nodes = storageNodes(repository);
+    const nodes = await storageNodes(repository);
     const stopped = nodes.filter((node) => nodeProcess(node) === undefined);
     for (const node of nodes) if (!stopped.includes(node)) options.onEvent?.({ kind: 'already-running', node });
     await launchNodes(repository, stopped, options);
@@ -124,8 +127,20 @@ export interface StopOptions {
 export async function stopNodes(repository: Repository, options: NodeOptions & StopOptions = {}): Promise<void> {
   await lockNodes(repository, options, async () => {
     // The pageserver first: it reports to safekeepers what is durable while it flushes.
-    for (const node of storageNodes(repository)) await stopNode(node, options);
+    for (const node of await storageNodes(repository)) await stopNode(node, options);
   });
+}
+
+/** Starts one node unless it runs. */
+export async function startNode(repository: Repository, node: StorageNode, options: NodeOptions = {}): Promise<void> {
+  await lockNodes(repository, options, async () => {
+    if (nodeProcess(node) === undefined) await launchNodes(repository, [node], options);
+  });
+}
+
+/** Stops one node if it runs. */
+export async function stopOneNode(repository: Repository, node: StorageNode, options: NodeOptions = {}): Promise<void> {
+  await lockNodes(repository, options, () => stopNode(node, options));
 }
 
 /**
@@ -134,7 +149,7 @@ export async function stopNodes(repository: Repository, options: NodeOptions & S
  */
 export async function restartNodes(repository: Repository, options: NodeOptions = {}): Promise<void> {
   await lockNodes(repository, options, async () => {
-    for (const node of storageNodes(repository)) {
+    for (const node of await storageNodes(repository)) {
       await stopNode(node, options);
       await launchNodes(repository, [node], options);
     }
@@ -145,15 +160,16 @@ export async function restartNodes(repository: Repository, options: NodeOptions 
  * Makes sure that what a branch or a compute needs is there: the pageserver, and a majority of the safekeepers.
  * @throws ControlPlaneError `not-running`
  */
-export function requireNodes(repository: Repository): void {
+export async function requireNodes(repository: Repository): Promise<void> {
   if (nodeProcess(pageserverNode(repository)) === undefined)
     throw new ControlPlaneError('not-running', "the pageserver is not running: start it with 'zenith start'");
-  const safekeepers = safekeeperNodes(repository);
-  const running = safekeepers.filter((node) => nodeProcess(node) !== undefined).length;
-  const quorum = Math.floor(safekeepers.length / 2) + 1;
-  if (running < quorum)
-    throw new ControlPlaneError(
-      'not-running',
-      `${running} of ${safekeepers.length} safekeepers run, but ${quorum} are needed: start them with 'zenith start'`,
-    );
+  const safekeepers = await safekeepersOf(repository);
+  const voters = votersOf(safekeepers);
+  const running = voters.filter((node) => nodeProcess(safekeeperNode(repository, node)) !== undefined);
+  if (hasQuorum(safekeepers.configuration, (id) => running.some((node) => node.id === id))) return;
+  const needed = `${quorumSize(voters.length)} are needed`;
+  throw new ControlPlaneError(
+    'not-running',
+    `${running.length} of ${voters.length} safekeepers run, but ${safekeepers.configuration.newMembers === null ? needed : 'a majority is needed of the members before and of those after the change under way'}: start them with 'zenith start'`,
+  );
 }

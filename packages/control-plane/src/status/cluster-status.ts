@@ -49,7 +49,7 @@ export interface ClusterStatus {
 const HEALTH_TIMEOUT_MS = 3_000;
 
 /** Finds out how a storage node is. Never throws for one that is down. */
-async function nodeStatus(node: StorageNode): Promise<NodeStatus> {
+export async function nodeStatus(node: StorageNode): Promise<NodeStatus> {
   const pid = nodeProcess(node)?.pid;
   if (pid === undefined) return { node, state: 'stopped', pid, message: undefined };
   try {
@@ -113,7 +113,7 @@ function branchStatus(branch: Branch, knowledge: Knowledge, endpoints: readonly 
 /** Asks everybody. Never throws for what is down: that is what it tells. @throws CorruptionError when the metadata cannot be read */
 export async function clusterStatus(repository: Repository): Promise<ClusterStatus> {
   const [nodes, endpoints, branches] = await Promise.all([
-    Promise.all(storageNodes(repository).map(nodeStatus)),
+    storageNodes(repository).then((all) => Promise.all(all.map(nodeStatus))),
     listEndpoints(repository),
     listBranches(repository),
   ]);

@@ -15,6 +15,7 @@ import * as v from 'valibot';
 import { PageserverError } from '../errors.ts';
 import type { Collector } from '../gc/collector.ts';
 import type { WalSources } from '../ingest/wal-sources.ts';
+import { SafekeepersSchema } from '../options.ts';
 import type { RemoteTimelines } from '../remote/remote-timelines.ts';
 import { buildSnapshot } from '../snapshot/build-snapshot.ts';
 import { streamSnapshot } from '../snapshot/stream-snapshot.ts';
@@ -62,6 +63,8 @@ const wait = v.strictObject({
   timeoutMs: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(WAIT_MAX_MS)), 60_000),
 });
 
+const safekeepers = v.strictObject({ safekeepers: SafekeepersSchema });
+
 /** What the HTTP API works on. */
 export interface HttpServiceOptions {
   readonly store: TimelineStore;
@@ -98,6 +101,7 @@ export class HttpService {
       reply.status(404).send({ code: 'not-found', message: `there is no ${request.method} ${request.url}` }),
     );
     this.#addService();
+    this.#addSources();
     this.#addTimelines();
     addPageRoutes(this.#server, {
       timeline: (params) => this.#timeline(params),
@@ -141,6 +145,14 @@ export class HttpService {
       memoryBytes: store.memoryBytes,
       residentBytes: process.memoryUsage.rss(),
     }));
+  }
+
+  #addSources(): void {
+    const { sources } = this.#options;
+    this.#server.post('/v1/safekeepers', async (request) => {
+      await sources.replaceSafekeepers(parseBody(safekeepers, request.body).safekeepers);
+      return {};
+    });
   }
 
   #addTimelines(): void {

@@ -115,6 +115,20 @@ export class TimelineFollower {
     this.#wake();
   }
 
+  /** Only these safekeepers are followed from now on, at the addresses given. */
+  retain(safekeepers: readonly SafekeeperAddress[]): void {
+    for (const [id, candidate] of this.#candidates) {
+      const { safekeeper } = candidate;
+      const stays = safekeepers.some(
+        (one) => one.id === id && one.host === safekeeper.host && one.port === safekeeper.port,
+      );
+      if (stays) continue;
+      this.#candidates.delete(id);
+      if (this.#connection?.candidate === candidate) this.#connection.abort.abort();
+    }
+    this.#wake();
+  }
+
   /** Stops; resolves when nothing more is put. */
   async stop(): Promise<void> {
     this.#stop.abort();

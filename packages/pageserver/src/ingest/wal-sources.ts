@@ -21,7 +21,7 @@ export interface FollowedTimelines {
  */
 export class WalSources {
   readonly #timelines: FollowedTimelines;
-  readonly #safekeepers: readonly SafekeeperAddress[];
+  #safekeepers: readonly SafekeeperAddress[];
   readonly #context: FollowerContext;
   readonly #followers = new Map<FollowedTimeline, TimelineFollower>();
   readonly #complainedAt = new Map<SafekeeperAddress['id'], number>();
@@ -49,6 +49,14 @@ export class WalSources {
     await this.#looking;
   }
 
+  /** From now on looks for WAL at these safekeepers and at no others. What is followed at one that is gone goes on at another. */
+  async replaceSafekeepers(safekeepers: readonly SafekeeperAddress[]): Promise<void> {
+    this.#safekeepers = safekeepers;
+    for (const follower of this.#followers.values()) follower.retain(safekeepers);
+    await this.#looking; // at the ones before
+    await this.look();
+  }
+
   /** The follower of a timeline; undefined while no safekeeper has been ahead of it. */
   follower(timeline: FollowedTimeline): TimelineFollower | undefined {
     return this.#followers.get(timeline);
@@ -72,7 +80,8 @@ export class WalSources {
     try {
       for (const { tenant, timeline, commitLsn } of await listSafekeeperTimelines(safekeeper)) {
         const followed = this.#timelines.find(tenant, timeline);
-        if (followed !== undefined && !this.#stopped) this.#offer(followed, safekeeper, commitLsn);
+        const wanted = !this.#stopped && this.#safekeepers.includes(safekeeper); // it may have been replaced meanwhile
+        if (followed !== undefined && wanted) this.#offer(followed, safekeeper, commitLsn);
       }
       if (this.#complainedAt.delete(safekeeper.id))
         this.#context.log.info({ safekeeper: safekeeper.id }, 'safekeeper answers again');

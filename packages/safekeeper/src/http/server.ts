@@ -1,13 +1,22 @@
 import { formatLsn, parseTenantId, parseTimelineId } from '@zenith/base';
 import Fastify, { type FastifyError, type FastifyInstance } from 'fastify';
+import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
 import { SafekeeperError } from '../errors.ts';
 import type { WalService } from '../session/wal-service.ts';
 import type { TimelineRegistry } from '../timeline/registry.ts';
 import type { Timeline } from '../timeline/timeline.ts';
+import { addMembershipRoutes } from './membership.ts';
 
-/** Longest request body. No request has one. Unit: bytes. */
-const BODY_LENGTH_MAX = 1024;
+/** Longest request body; the longest real one names all safekeepers. Unit: bytes. */
+const BODY_LENGTH_MAX = 16 * 1024;
+
+/** Statuses of failures that are not this safekeeper's. */
+const STATUS_BY_CODE: Readonly<Record<string, number>> = {
+  'invalid-id': 400,
+  'bad-request': 400,
+  'timeline-refused': 409,
+};
 
 /** What the HTTP interface shows. */
 export interface HttpServerOptions {
@@ -19,16 +28,16 @@ export interface HttpServerOptions {
   readonly registry: TimelineRegistry;
   readonly walService: WalService;
   readonly metrics: Registry;
+  readonly log: Logger;
 }
 
-/** Begins to serve HTTP: health, metrics, status, timelines. Close it with `close`. @throws SafekeeperError `listen-failed` */
+/** Begins to serve HTTP: health, metrics, status, timelines, changes of membership. Close it with `close`. @throws SafekeeperError `listen-failed` */
 export async function startHttpServer(options: HttpServerOptions): Promise<FastifyInstance> {
   const { registry, walService, metrics } = options;
   const server = Fastify({ bodyLimit: BODY_LENGTH_MAX, forceCloseConnections: true });
 
   server.setErrorHandler((error: FastifyError, _request, reply) => {
-    const status =
-      error.code === 'invalid-id' ? 400 : error instanceof SafekeeperError ? 503 : (error.statusCode ?? 500);
+    const status = STATUS_BY_CODE[error.code] ?? (error instanceof SafekeeperError ? 503 : (error.statusCode ?? 500));
     return reply.status(status).send({ code: error.code ?? 'internal', message: error.message });
   });
   server.setNotFoundHandler((request, reply) =>
@@ -77,6 +86,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<Fasti
       });
     },
   );
+  addMembershipRoutes(server, registry, options.log);
 
   server.delete<{ Params: { tenant: string; timeline: string } }>(
     '/v1/tenant/:tenant/timeline/:timeline',
@@ -112,6 +122,7 @@ function describe(timeline: Timeline): Record<string, unknown> {
     timeline: identity.timeline,
     pgMajor: identity.pgMajor,
     systemId: identity.systemId,
+    segmentSize: identity.segmentSize,
     configuration,
     term,
     history: history.map(describeLsns),

@@ -1,13 +1,6 @@
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { formatLsn, isId, type TenantId, type TimelineId } from '@zenith/base';
-import {
-  createControl,
-  isMember,
-  type AcceptorControl,
-  type Configuration,
-  type NodeId,
-  type TimelineIdentity,
-} from '@zenith/consensus';
+import { createControl, isMember, type Configuration, type NodeId, type TimelineIdentity } from '@zenith/consensus';
 import { PG_MAJORS, isWalSegmentSize } from '@zenith/pg-format';
 import type { Logger } from 'pino';
 import type { Clock } from '../clock/clock.ts';
@@ -17,7 +10,7 @@ import type { Disk } from '../disk/disk.ts';
 import { SafekeeperError } from '../errors.ts';
 import { recoverWal } from '../wal-storage/recovery.ts';
 import { Segments } from '../wal-storage/segments.ts';
-import { WalWriter } from '../wal-storage/wal-writer.ts';
+import { makeTimeline, type TimelineContent } from './make-timeline.ts';
 import type { TimelineMetrics } from './metrics.ts';
 import { Timeline } from './timeline.ts';
 
@@ -122,11 +115,26 @@ export class TimelineRegistry {
       if (made.identity.tenant !== identity.tenant) throw refusal(identity, 'it belongs to another tenant');
       return made;
     }
-    this.#check(identity, configuration);
-    const created = this.#create(identity, createControl(this.#options.node, identity, configuration)).finally(() =>
-      this.#creating.delete(identity.timeline),
-    );
-    this.#creating.set(identity.timeline, created);
+    const { node } = this.#options;
+    if (!isMember(configuration, node))
+      throw refusal(identity, `safekeeper ${node} is not a member of the configuration`);
+    return this.add({
+      identity,
+      localStartLsn: identity.timelineStartLsn,
+      write: () => Promise.resolve(createControl(node, identity, configuration)),
+    });
+  }
+
+  /** The timeline if it is here, else one made of `content`. @throws SafekeeperError `timeline-refused`, `timeline-broken` */
+  async add(content: TimelineContent): Promise<Timeline> {
+    const { tenant, timeline } = content.identity;
+    const found = this.find(tenant, timeline);
+    const creating = this.#creating.get(timeline);
+    if (found !== undefined) return found;
+    if (creating !== undefined) return creating;
+    this.#check(content.identity);
+    const created = this.#create(content).finally(() => this.#creating.delete(timeline));
+    this.#creating.set(timeline, created);
     return created;
   }
 
@@ -169,10 +177,8 @@ export class TimelineRegistry {
     if (failures.length > 0) throw failures[0];
   }
 
-  #check(identity: TimelineIdentity, configuration: Configuration): void {
-    const { node, timelinesMax } = this.#options;
-    if (!isMember(configuration, node))
-      throw refusal(identity, `safekeeper ${node} is not a member of the configuration`);
+  #check(identity: TimelineIdentity): void {
+    const { timelinesMax } = this.#options;
     if (!PG_MAJORS.some((major) => major === identity.pgMajor))
       throw refusal(
         identity,
@@ -188,26 +194,12 @@ export class TimelineRegistry {
       throw refusal(identity, `this safekeeper has ${timelinesMax} timelines already (timelinesMax)`);
   }
 
-  /** Everything is made in a temporary directory, whose rename is the moment the timeline exists. */
-  async #create(identity: TimelineIdentity, control: AcceptorControl): Promise<Timeline> {
+  async #create(content: TimelineContent): Promise<Timeline> {
     const { disk, dataDirectory, log } = this.#options;
-    const tenantDirectory = join(dataDirectory, 'tenants', identity.tenant);
-    const directory = join(tenantDirectory, identity.timeline);
-    const temporary = `${directory}.tmp`;
+    const { identity } = content;
+    let directory: string;
     try {
-      disk.remove(temporary);
-      disk.makeDirectory(temporary);
-      const writer = new WalWriter(new Segments(disk, temporary, identity.segmentSize), identity.timelineStartLsn);
-      await writer.prepareFirst();
-      await writer.close();
-      await new ControlFile(disk, temporary).save(control);
-      await new CleanMarker(disk, temporary).put();
-      // What a crash left here before had no control file: no timeline.
-      if (disk.exists(directory)) disk.remove(directory);
-      disk.rename(temporary, directory);
-      await disk.syncDirectory(tenantDirectory);
-      await disk.syncDirectory(dirname(tenantDirectory));
-      await disk.syncDirectory(dataDirectory);
+      directory = await makeTimeline(disk, dataDirectory, content);
     } catch (error) {
       throw new SafekeeperError(
         'timeline-refused',
@@ -220,7 +212,7 @@ export class TimelineRegistry {
       {
         tenant: identity.tenant,
         timeline: identity.timeline,
-        lsn: formatLsn(identity.timelineStartLsn),
+        lsn: formatLsn(content.localStartLsn),
         pgMajor: identity.pgMajor,
       },
       'timeline created',

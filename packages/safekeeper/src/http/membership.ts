@@ -1,0 +1,94 @@
+import { formatLsn, parseLsn, parseTenantId, parseTimelineId, type Lsn, type SystemId } from '@zenith/base';
+import { isConfiguration, nodeId, type ConfiguredReport } from '@zenith/consensus';
+import type { FastifyInstance } from 'fastify';
+import type { Logger } from 'pino';
+import * as v from 'valibot';
+import { encodeControlFile } from '../control-file/codec.ts';
+import { SafekeeperError } from '../errors.ts';
+import { pullTimeline } from '../peer/pull-timeline.ts';
+import type { TimelineRegistry } from '../timeline/registry.ts';
+import type { Timeline } from '../timeline/timeline.ts';
+
+const count = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const lsnText = v.pipe(
+  v.string(),
+  v.regex(/^[0-9A-F]{1,8}\/[0-9A-F]{1,8}$/),
+  v.transform((text): Lsn => parseLsn(text)),
+);
+const member = v.pipe(
+  count,
+  v.minValue(1),
+  v.transform((value) => nodeId(value)),
+);
+
+const configureRequest = v.strictObject({
+  pgMajor: count,
+  systemId: v.pipe(
+    v.string(),
+    v.regex(/^\d{1,20}$/),
+    v.transform((text) => text as SystemId),
+  ),
+  segmentSize: count,
+  timelineStartLsn: lsnText,
+  configuration: v.pipe(
+    v.strictObject({ generation: count, members: v.array(member), newMembers: v.nullable(v.array(member)) }),
+    v.check((value) => isConfiguration(value), 'no configuration: it is empty, or names a member twice'),
+  ),
+  term: count,
+});
+
+const port = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65_535));
+const pullRequest = v.strictObject({
+  donors: v.pipe(
+    v.array(v.strictObject({ id: count, host: v.pipe(v.string(), v.nonEmpty()), port, httpPort: port })),
+    v.minLength(1),
+    v.maxLength(64),
+  ),
+});
+
+interface TimelineParams {
+  readonly Params: { readonly tenant: string; readonly timeline: string };
+}
+
+/**
+ * What whoever changes the members asks of a safekeeper: `POST …/pull` copies a timeline from another safekeeper, `POST …/configuration` installs a configuration and says where the safekeeper is then, `GET …/control` is
+ * what a copy of the timeline begins with.
+ */
+export function addMembershipRoutes(server: FastifyInstance, registry: TimelineRegistry, log: Logger): void {
+  const path = '/v1/tenant/:tenant/timeline/:timeline';
+  server.get<TimelineParams>(`${path}/control`, (request, reply) => {
+    const timeline = registry.find(parseTenantId(request.params.tenant), parseTimelineId(request.params.timeline));
+    return timeline === undefined
+      ? reply.status(404).send({ code: 'timeline-unknown', message: 'this timeline is not known to this safekeeper' })
+      : reply.type('application/octet-stream').send(Buffer.from(encodeControlFile(timeline.state.control)));
+  });
+  server.post<TimelineParams>(`${path}/configuration`, async (request) => {
+    const { configuration, term, ...identity } = parseBody(configureRequest, request.body);
+    const tenant = parseTenantId(request.params.tenant);
+    const timeline = parseTimelineId(request.params.timeline);
+    const found = await registry.findOrCreate({ tenant, timeline, ...identity }, configuration);
+    return describeReport(await found.configure(configuration, term));
+  });
+  server.post<TimelineParams>(`${path}/pull`, async (request) => {
+    const { donors } = parseBody(pullRequest, request.body);
+    const tenant = parseTenantId(request.params.tenant);
+    const timeline = parseTimelineId(request.params.timeline);
+    return describePulled(await pullTimeline(registry, donors, tenant, timeline, log));
+  });
+}
+
+function describeReport({ node, configuration, term, position }: ConfiguredReport): Record<string, unknown> {
+  const { lastTerm, flushLsn } = position;
+  return { node, configuration, term, lastTerm, flushLsn: formatLsn(flushLsn) };
+}
+
+function describePulled(timeline: Timeline | undefined): Record<string, unknown> {
+  return { commitLsn: timeline === undefined ? null : formatLsn(timeline.commitLsn) };
+}
+
+function parseBody<Schema extends v.GenericSchema>(schema: Schema, body: unknown): v.InferOutput<Schema> {
+  const result = v.safeParse(schema, body);
+  if (result.success) return result.output;
+  const [issue] = result.issues;
+  throw new SafekeeperError('bad-request', `${v.getDotPath(issue) ?? 'body'}: ${issue.message}`);
+}

@@ -1,0 +1,123 @@
+import { formatLsn, type Lsn, type TenantId, type TimelineId } from '@zenith/base';
+import { cutHistory, type AcceptorControl } from '@zenith/consensus';
+import type { WalStreamReader } from '@zenith/wire';
+import type { Logger } from 'pino';
+import { SafekeeperError } from '../errors.ts';
+import type { TimelineContent } from '../timeline/make-timeline.ts';
+import type { TimelineRegistry } from '../timeline/registry.ts';
+import type { Timeline } from '../timeline/timeline.ts';
+import type { WalWriter } from '../wal-storage/wal-writer.ts';
+import { openDonorWal, readDonorControl, type DonorAddress } from './donor.ts';
+
+/** While a timeline is copied its WAL goes on; a copy so close to the end is done, the leader brings the rest. Unit: bytes. */
+const LAG_MAX = 16 * 1024 * 1024;
+
+/** A donor whose WAL grows as fast as it is copied is caught up with so many times. */
+const ROUNDS_MAX = 16;
+
+/** Copied WAL is made durable, and its files closed, each time so much of it was written. Unit: bytes. */
+const SYNC_LENGTH = 64 * 1024 * 1024;
+
+/**
+ * Copies a timeline from the one of `donors` that has most of its committed WAL; nothing to do when it is here. Only what is committed is copied, with the donor's history of it: as an acceptor this safekeeper then is one
+ * that followed so far and has promised nothing that the donor has not. It takes part once it is a member of a configuration.
+ * @returns undefined when no donor knows the timeline
+ * @throws SafekeeperError `peer-unavailable`, `timeline-refused`, `timeline-broken`
+ */
+export async function pullTimeline(
+  registry: TimelineRegistry,
+  donors: readonly DonorAddress[],
+  tenant: TenantId,
+  timeline: TimelineId,
+  log: Logger,
+): Promise<Timeline | undefined> {
+  const here = registry.find(tenant, timeline);
+  if (here !== undefined) return here;
+  const best = await furthest(donors, tenant, timeline);
+  if (best === undefined) return undefined;
+  log.info({ tenant, timeline, donor: best.donor.id, lsn: formatLsn(best.control.commitLsn) }, 'pulling a timeline');
+  return registry.add(contentFrom(best.donor, best.control));
+}
+
+async function furthest(
+  donors: readonly DonorAddress[],
+  tenant: TenantId,
+  timeline: TimelineId,
+): Promise<{ donor: DonorAddress; control: AcceptorControl } | undefined> {
+  const asked = await Promise.allSettled(donors.map((donor) => readDonorControl(donor, tenant, timeline)));
+  let best: { donor: DonorAddress; control: AcceptorControl } | undefined;
+  for (const [i, answer] of asked.entries()) {
+    const donor = donors[i];
+    if (answer.status === 'rejected' || answer.value === undefined || donor === undefined) continue;
+    if (best === undefined || answer.value.commitLsn > best.control.commitLsn) best = { donor, control: answer.value };
+  }
+  const failure = asked.find((answer) => answer.status === 'rejected');
+  if (best === undefined && failure !== undefined) throw failure.reason;
+  return best;
+}
+
+function contentFrom(donor: DonorAddress, first: AcceptorControl): TimelineContent {
+  const { identity, localStartLsn } = first;
+  const { tenant, timeline } = identity;
+  return {
+    identity,
+    localStartLsn,
+    async write(writer) {
+      let control = first;
+      const reader = await openDonorWal(donor, tenant, timeline, localStartLsn);
+      const copy = new WalCopy(writer, reader);
+      try {
+        for (let round = 0; round < ROUNDS_MAX; round++) {
+          await copy.upTo(control.commitLsn);
+          const now = await readDonorControl(donor, tenant, timeline);
+          if (now === undefined)
+            throw new SafekeeperError('peer-unavailable', `safekeeper ${donor.id} has lost the timeline`);
+          if (now.commitLsn - control.commitLsn <= LAG_MAX) break;
+          control = now;
+        }
+      } finally {
+        reader.close();
+      }
+      const { commitLsn } = control;
+      return {
+        ...control,
+        history: cutHistory(control.history, commitLsn),
+        localStartLsn,
+        peerHorizonLsn: smaller(control.peerHorizonLsn, commitLsn),
+        pendingTruncationLsn: null,
+      };
+    },
+  };
+}
+
+function smaller(a: Lsn, b: Lsn): Lsn {
+  return a < b ? a : b;
+}
+
+/** Copies WAL from a donor's stream. */
+class WalCopy {
+  readonly #writer: WalWriter;
+  readonly #reader: WalStreamReader;
+  /** Read, and beyond what was to be copied so far. */
+  #rest: Uint8Array = new Uint8Array(0);
+  #unsyncedLength = 0;
+
+  constructor(writer: WalWriter, reader: WalStreamReader) {
+    this.#writer = writer;
+    this.#reader = reader;
+  }
+
+  /** @throws what the stream throws when it ends before */
+  async upTo(end: Lsn): Promise<void> {
+    while (this.#writer.writeLsn < end) {
+      if (this.#rest.length === 0) this.#rest = await this.#reader.next();
+      const bytes = this.#rest.subarray(0, end - this.#writer.writeLsn);
+      this.#rest = this.#rest.subarray(bytes.length);
+      this.#writer.append(bytes);
+      this.#unsyncedLength += bytes.length;
+      if (this.#unsyncedLength < SYNC_LENGTH) continue;
+      this.#unsyncedLength = 0;
+      await this.#writer.sync();
+    }
+  }
+}

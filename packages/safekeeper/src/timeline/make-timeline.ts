@@ -1,0 +1,48 @@
+import { dirname, join } from 'node:path';
+import type { Lsn } from '@zenith/base';
+import type { AcceptorControl, TimelineIdentity } from '@zenith/consensus';
+import { CleanMarker } from '../control-file/clean-marker.ts';
+import { ControlFile } from '../control-file/control-file.ts';
+import type { Disk } from '../disk/disk.ts';
+import { Segments } from '../wal-storage/segments.ts';
+import { WalWriter } from '../wal-storage/wal-writer.ts';
+
+/** What a timeline that is new to this safekeeper begins with. */
+export interface TimelineContent {
+  readonly identity: TimelineIdentity;
+  /** Where its WAL begins here. */
+  readonly localStartLsn: Lsn;
+  /** Writes the WAL there is, from {@link localStartLsn} on. @returns what the control file is to say */
+  write(writer: WalWriter): Promise<AcceptorControl>;
+}
+
+/** The directory of a timeline. */
+function timelineDirectory(dataDirectory: string, identity: TimelineIdentity): string {
+  return join(dataDirectory, 'tenants', identity.tenant, identity.timeline);
+}
+
+/** Makes a timeline's files, durably. Everything is made in a temporary directory, whose rename is the moment the timeline exists; when something throws, it does not. @returns its directory */
+export async function makeTimeline(disk: Disk, dataDirectory: string, content: TimelineContent): Promise<string> {
+  const { identity, localStartLsn } = content;
+  const directory = timelineDirectory(dataDirectory, identity);
+  const temporary = `${directory}.tmp`;
+  disk.remove(temporary);
+  disk.makeDirectory(temporary);
+  const writer = new WalWriter(new Segments(disk, temporary, identity.segmentSize), localStartLsn);
+  let control: AcceptorControl;
+  try {
+    await writer.prepareFirst();
+    control = await content.write(writer);
+    await writer.sync();
+  } finally {
+    await writer.close();
+  }
+  await new ControlFile(disk, temporary).save(control);
+  await new CleanMarker(disk, temporary).put();
+  // What a crash left here before had no control file: no timeline.
+  if (disk.exists(directory)) disk.remove(directory);
+  disk.rename(temporary, directory);
+  for (let above = dirname(directory); above.length >= dataDirectory.length; above = dirname(above))
+    await disk.syncDirectory(above);
+  return directory;
+}
