@@ -39,7 +39,7 @@ async function audit(): Promise<void> {
 async function underLoad(firstId: number, change: () => Promise<void>): Promise<void> {
   const supervisor = zenith.pid('compute main');
   const [postmaster] = zenith.children(supervisor);
-  const result = await runBank(() => zenith.connect(), options, firstId, change());
+  const result = await runBank(() => zenith.connect(), options, { firstId, until: change() });
   results.push(result);
   expect(result.errors).toEqual([]);
   expect(result.unknown.size).toBe(0);

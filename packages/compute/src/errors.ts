@@ -19,6 +19,7 @@ import { ZenithError } from '@zenith/base';
  * - `postgres-exited`: PostgreSQL stopped by itself
  * - `replication-lost`: PostgreSQL no longer streams its WAL to the proposer
  * - `wal-unavailable`: neither this compute nor a safekeeper has WAL that is needed
+ * - `wal-lost`: the safekeepers' WAL ends before what the pageserver has ingested: they have lost what was committed
  */
 export type ComputeErrorCode =
   | 'postgres-not-found'
@@ -37,7 +38,8 @@ export type ComputeErrorCode =
   | 'interrupted'
   | 'postgres-exited'
   | 'replication-lost'
-  | 'wal-unavailable';
+  | 'wal-unavailable'
+  | 'wal-lost';
 
 /** An expected failure of a compute; its code says which. */
 export class ComputeError extends ZenithError<ComputeErrorCode> {

@@ -308,7 +308,7 @@ describe('a branch is changed as a whole', () => {
     const branch = await createBranch(repository, 'late');
     await startEndpoint(repository, 'late');
     await stopEndpoint(repository, 'late', { immediate: true });
-    const third = safekeeperNodes(repository)[2];
+    const third = (await safekeeperNodes(repository))[2];
     const running = third === undefined ? undefined : nodeProcess(third);
     if (third === undefined || running === undefined) throw new Error('safekeeper 3 does not run');
     signalProcess(running, 'SIGKILL');

@@ -105,6 +105,7 @@ export {
   type ChangedMembers,
   type ChangeOptions,
 } from './safekeepers/change-members.ts';
+export { describeRestored, restoreSafekeepers, type RestoredBranch } from './safekeepers/restore.ts';
 export type { MemberChange } from './safekeepers/member-change.ts';
 export { safekeepersOf } from './safekeepers/safekeepers.ts';
 export {

@@ -256,9 +256,10 @@ describe('a safekeeper', () => {
     });
     await expect(connection.query('SELECT 1')).rejects.toMatchObject({ sqlState: '42601' });
     await withTimeline();
-    await expect(connection.query(`START_REPLICATION PHYSICAL ${formatLsn((start - 8) as Lsn)}`)).rejects.toMatchObject(
-      { sqlState: '58P01' },
-    );
+    const before = (start - (start % identity.segmentSize) - 8) as Lsn; // in the segment before its first
+    await expect(connection.query(`START_REPLICATION PHYSICAL ${formatLsn(before)}`)).rejects.toMatchObject({
+      sqlState: '58P01',
+    });
   });
 
   test('identifies the system, and answers what stock clients ask', async () => {

@@ -1,8 +1,12 @@
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { openRemoteStorage } from '@zenith/remote-storage';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
+import { Archiver } from './archive/archiver.ts';
+import { archiveMetrics } from './archive/metrics.ts';
+import { WalArchive } from './archive/wal-archive.ts';
 import type { SafekeeperConfiguration } from './configuration/configuration.ts';
 import { systemClock } from './clock/clock.ts';
 import type { Disk } from './disk/disk.ts';
@@ -42,12 +46,20 @@ export class Safekeeper {
   readonly #registry: TimelineRegistry;
   readonly #walService: WalService;
   readonly #http: FastifyInstance;
+  readonly #archive: RunningArchive | undefined;
 
-  private constructor(pidFile: PidFile, registry: TimelineRegistry, walService: WalService, http: FastifyInstance) {
+  private constructor(
+    pidFile: PidFile,
+    registry: TimelineRegistry,
+    walService: WalService,
+    http: FastifyInstance,
+    archive: RunningArchive | undefined,
+  ) {
     this.#pidFile = pidFile;
     this.#registry = registry;
     this.#walService = walService;
     this.#http = http;
+    this.#archive = archive;
   }
 
   /** Takes the data directory, loads its timelines and serves. @throws SafekeeperError; nothing is left behind then */
@@ -58,8 +70,11 @@ export class Safekeeper {
     const pidFile = PidFile.acquire(join(dataDirectory, PID_FILE_NAME));
     let registry: TimelineRegistry | undefined;
     let walService: WalService | undefined;
+    let archive: WalArchive | undefined;
     try {
-      const { id, connectionsMax, timelinesMax } = configuration;
+      const { id, connectionsMax, timelinesMax, remoteStorage } = configuration;
+      archive =
+        remoteStorage === undefined ? undefined : new WalArchive(await openRemoteStorage(remoteStorage.location));
       const timelines = (registry = await TimelineRegistry.open({
         node: id,
         dataDirectory,
@@ -68,6 +83,7 @@ export class Safekeeper {
         log,
         metrics: timelineMetrics(metrics),
         timelinesMax,
+        archive,
       }));
       const service = (walService = await WalService.listen({
         ...configuration.listen,
@@ -86,11 +102,13 @@ export class Safekeeper {
         walService,
         metrics,
         log,
+        archive,
       });
-      return new Safekeeper(pidFile, registry, walService, http);
+      return new Safekeeper(pidFile, registry, walService, http, startArchiver(options, archive, timelines, metrics));
     } catch (error) {
       await walService?.close();
       await registry?.close();
+      archive?.close();
       pidFile.release();
       throw error;
     }
@@ -107,11 +125,38 @@ export class Safekeeper {
     try {
       await this.#walService.close();
       await this.#http.close();
+      await this.#archive?.archiver.stop();
       await this.#registry.close();
+      this.#archive?.archive.close();
     } finally {
       this.#pidFile.release();
     }
   }
+}
+
+/** The archive, and who fills it. */
+interface RunningArchive {
+  readonly archive: WalArchive;
+  readonly archiver: Archiver;
+}
+
+function startArchiver(
+  { configuration, log, nowMs }: SafekeeperOptions,
+  archive: WalArchive | undefined,
+  registry: TimelineRegistry,
+  metrics: Registry,
+): RunningArchive | undefined {
+  if (archive === undefined) return undefined;
+  const archiver = new Archiver({
+    node: configuration.id,
+    archive,
+    registry,
+    log,
+    metrics: archiveMetrics(metrics),
+    nowMs,
+  });
+  archiver.start();
+  return { archive, archiver };
 }
 
 function registerGauges(metrics: Registry, registry: TimelineRegistry, walService: WalService): void {
@@ -128,6 +173,9 @@ function registerGauges(metrics: Registry, registry: TimelineRegistry, walServic
     'timelines_broken',
     'Timelines that take no WAL: damaged files or a failed write.',
     () => registry.unreadable.length + registry.timelines.filter(({ broken }) => broken !== undefined).length,
+  );
+  gauge('wal_archive_lag_bytes', 'Committed WAL that is not in the archive, of the timeline that lags most.', () =>
+    Math.max(0, ...registry.timelines.map(({ state: { control } }) => control.commitLsn - control.backupLsn)),
   );
   gauge('proposers', 'Proposers connected.', () => walService.proposerCount);
   gauge('consumers', 'Consumers connected.', () => walService.consumers.length);

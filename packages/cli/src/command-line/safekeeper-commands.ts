@@ -30,6 +30,14 @@ export function safekeeperCommand(around: Surroundings): Command {
     const work = await import('../commands/safekeeper.ts');
     await runWork(around, command, work.safekeeperAbort);
   });
+  const restore = describeCommand(
+    'restore',
+    "after the loss of all safekeepers' disks: make their WAL out of the archive, and say where it ends",
+    ['zenith safekeeper restore'],
+  ).action(async (_options: object, command: Command) => {
+    const work = await import('../commands/safekeeper.ts');
+    await runWork(around, command, work.safekeeperRestore);
+  });
   const all = new Command('safekeeper').description(
     'safekeepers: list, add, remove, replace, while commits go on; a command that was interrupted is given again',
   );
@@ -39,6 +47,7 @@ export function safekeeperCommand(around: Surroundings): Command {
     change('remove', 'remove one'),
     change('replace', 'put a new one in the place of one, which may be lost'),
     abort,
+    restore,
   ])
     all.addCommand(command);
   return all;

@@ -1,7 +1,10 @@
+import { formatLsn } from '@zenith/base';
 import {
   abortMemberChange,
   changeMembers,
+  describeRestored,
   nodeStatus,
+  restoreSafekeepers,
   safekeeperNode,
   safekeepersOf,
   type ChangedMembers,
@@ -90,6 +93,18 @@ export async function safekeeperChange(context: CommandContext, change: MemberCh
       `Safekeeper ${change.id} has left and was stopped; nothing needs its files in ${repository.layout.safekeeper(change.id).dataDir} any more`,
     );
   return changedJson(changed);
+}
+
+/** `zenith safekeeper restore` */
+export async function safekeeperRestore(context: CommandContext): CommandResult {
+  const restored = await restoreSafekeepers(repositoryOf(context));
+  for (const one of restored) context.output.line(describeRestored(one));
+  return restored.map(({ branch, outcome, endLsn, ingestedLsn }) => ({
+    branch,
+    outcome,
+    endLsn: endLsn === undefined ? null : formatLsn(endLsn),
+    ingestedLsn: formatLsn(ingestedLsn),
+  }));
 }
 
 /** `zenith safekeeper abort` */

@@ -1,4 +1,4 @@
-import { formatLsn, type Lsn, type TenantId, type TimelineId } from '@zenith/base';
+import { formatLsn, parseLsn, type Lsn, type TenantId, type TimelineId } from '@zenith/base';
 import { decodeSnapshot, type SnapshotPart } from '@zenith/wire';
 import { Agent, request, type IncomingMessage } from 'node:http';
 import { ComputeError, messageOf } from '../errors.ts';
@@ -27,12 +27,18 @@ export class SnapshotClient {
   }
 
   /**
-   * Tells the pageserver that there may be WAL for it, and waits until it has ingested all before `at`.
-   * @throws ComputeError `pageserver-unavailable`
+   * Tells the pageserver that there may be WAL for it, and waits until it has ingested all before `at`. Nobody can have committed anything beyond `at`, so a pageserver that has more has what the safekeepers lost.
+   * @throws ComputeError `pageserver-unavailable`, `wal-lost`
    */
   async waitFor(at: Lsn, timeoutMs: number): Promise<void> {
-    await this.#post('wal-source', {}, timeoutMs);
-    await this.#post('wait', { lsn: formatLsn(at), timeoutMs }, timeoutMs);
+    (await this.#post('wal-source', {}, timeoutMs)).resume();
+    const response = await this.#post('wait', { lsn: formatLsn(at), timeoutMs }, timeoutMs);
+    const ingestedLsn = lastRecordIn(await readText(response));
+    if (ingestedLsn !== undefined && ingestedLsn > at)
+      throw new ComputeError(
+        'wal-lost',
+        `the safekeepers' WAL ends at ${formatLsn(at)}, but the pageserver has taken in WAL up to ${formatLsn(ingestedLsn)}: safekeepers have lost what was committed; see 'zenith safekeeper restore'`,
+      );
   }
 
   /** The snapshot at `at`, part by part as it arrives. @throws ComputeError `pageserver-unavailable`, CorruptionError */
@@ -67,9 +73,8 @@ export class SnapshotClient {
     this.#agent.destroy();
   }
 
-  async #post(action: string, body: object, timeoutMs: number): Promise<void> {
-    const response = await this.#send('POST', action, JSON.stringify(body), timeoutMs);
-    response.resume();
+  #post(action: string, body: object, timeoutMs: number): Promise<IncomingMessage> {
+    return this.#send('POST', action, JSON.stringify(body), timeoutMs);
   }
 
   #send(method: string, action: string, body: string | undefined, timeoutMs: number): Promise<IncomingMessage> {
@@ -118,6 +123,12 @@ async function readText(response: IncomingMessage): Promise<string> {
     return text; // the status says enough
   }
   return text;
+}
+
+/** What the description of a timeline says was ingested; undefined when it does not say. */
+function lastRecordIn(text: string): Lsn | undefined {
+  const found = /"lastRecordLsn":"([0-9A-F]{1,8}\/[0-9A-F]{1,8})"/.exec(text)?.[1];
+  return found === undefined ? undefined : parseLsn(found);
 }
 
 /** The message of an error body `{code, message}`, or the body itself. */

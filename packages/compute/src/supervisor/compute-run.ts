@@ -8,6 +8,7 @@ import { buildDataDirectory } from '../data-directory/builder.ts';
 import { fixedArguments, loopbackOf } from '../data-directory/configuration.ts';
 import { SnapshotClient } from '../data-directory/snapshot-client.ts';
 import { readSystemSettings } from '../data-directory/system-settings.ts';
+import { LagMonitor } from '../backpressure/lag-monitor.ts';
 import { ComputeError } from '../errors.ts';
 import { resolveInstallation, type Installation } from '../installation/installation.ts';
 import { chooseOsUser, type OsUser } from '../os-user/os-user.ts';
@@ -23,6 +24,7 @@ import type { ComputeConfig } from './config.ts';
 import type { DiscardedFiles } from './discarded-files.ts';
 import { findWalTail } from './find-wal-tail.ts';
 import { requirePortFree } from './port.ts';
+import type { BackpressureStatus } from './status.ts';
 import { preloadLibraryPath } from './preload-library.ts';
 import { SnapshotLease } from './snapshot-lease.ts';
 
@@ -68,6 +70,7 @@ export class ComputeRun {
   #election: ElectionResult | undefined;
   #postgres: PostgresProcess | undefined;
   #forwarder: WalForwarder | undefined;
+  #lagMonitor: LagMonitor | undefined;
   #computeDir: string | undefined;
   #lease: SnapshotLease | undefined;
   #ending = false;
@@ -114,6 +117,14 @@ export class ComputeRun {
   /** Remembers where safekeepers are that may become members. */
   learnSafekeepers(addresses: readonly SafekeeperAddress[]): void {
     this.#proposer.learnAddresses(addresses);
+  }
+
+  /** How far pageserver and archive lag, and what that does to commits; undefined before WAL flows. */
+  get backpressure(): BackpressureStatus | undefined {
+    if (this.#forwarder === undefined || this.#lagMonitor === undefined) return undefined;
+    const { delayMs, heldCount } = this.#forwarder.throttle;
+    const { ingestLag, archiveLag } = this.#lagMonitor;
+    return { delaySeconds: delayMs / 1000, heldCount, ingestLag, archiveLag };
   }
 
   /** The highest term this run, or one it continues, has asked for. */
@@ -198,6 +209,7 @@ export class ComputeRun {
       await this.#postgres?.stop('immediate', 0);
       if (this.#computeDir !== undefined) await endLeftovers(this.#computeDir);
     } finally {
+      this.#lagMonitor?.close();
       await this.#forwarder?.close();
       this.#proposer.close();
       await this.#lease?.end();
@@ -329,6 +341,22 @@ export class ComputeRun {
       },
     });
     await Promise.race([this.#forwarder.streaming, this.#broken]);
+    const { throttle } = this.#forwarder;
+    this.#lagMonitor = new LagMonitor({
+      tenant: config.tenant,
+      timeline: config.timeline,
+      limits: config.backpressure,
+      safekeepers: () => this.#proposer.safekeepers,
+      commitLsn: () => this.#proposer.commitLsn,
+      onDelay: (delayMs) => {
+        if (delayMs > 0 !== throttle.delayMs > 0)
+          log.warn(
+            { delayMs },
+            delayMs > 0 ? 'commits are slowed down: ingest or archive lags' : 'commits are not slowed down any more',
+          );
+        throttle.delayMs = delayMs;
+      },
+    });
     this.#phases.end('streamingMs');
   }
 

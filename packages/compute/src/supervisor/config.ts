@@ -12,6 +12,9 @@ const host = v.pipe(v.string(), v.minLength(1), v.maxLength(255));
 const port = (lowest: 0 | 1) => v.pipe(v.number(), v.integer(), v.minValue(lowest), v.maxValue(65_535));
 const id = v.pipe(v.string(), v.check(isId, 'expected 32 lower-case hexadecimal digits'));
 const name = v.pipe(v.string(), v.minLength(1), v.maxLength(255));
+const MIB = 1024 * 1024;
+const lagBytes = v.pipe(v.number(), v.safeInteger(), v.minValue(0));
+const lagSeconds = v.pipe(v.number(), v.minValue(0), v.maxValue(86_400));
 const milliseconds = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(86_400_000));
 const lsnText = v.pipe(
   v.string(),
@@ -128,6 +131,18 @@ const ComputeConfigSchema = v.strictObject({
   }),
   /** Where the supervisor listens; port 0 lets the system choose. */
   http: v.strictObject({ host: v.optional(host, '127.0.0.1'), port: v.optional(port(0), 0) }),
+  /** When commits are slowed down because what follows the WAL lags; a limit of 0 is none. */
+  backpressure: v.optional(
+    v.strictObject({
+      ingestLagBytesMax: v.optional(lagBytes, 1024 * MIB),
+      ingestLagSecondsMax: v.optional(lagSeconds, 0),
+      archiveLagBytesMax: v.optional(lagBytes, 4096 * MIB),
+      archiveLagSecondsMax: v.optional(lagSeconds, 0),
+      /** The longest that the acknowledgement of a commit is held back. */
+      delayMsMax: v.optional(v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(60_000)), 1_000),
+    }),
+    {},
+  ),
   timeouts: v.optional(
     v.strictObject({
       /** Longest wait for a quorum of safekeepers at start. */

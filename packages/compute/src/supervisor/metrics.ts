@@ -16,6 +16,25 @@ export async function renderMetrics(status: SupervisorStatus): Promise<string> {
   gauge('zenith_compute_start_lsn_bytes', 'LSN at which this compute started', status.startLsn);
   gauge('zenith_compute_received_lsn_bytes', 'End of the WAL received from PostgreSQL', status.receivedLsn);
   gauge('zenith_compute_commit_lsn_bytes', 'End of the WAL that a quorum of safekeepers has', status.commitLsn);
+  const { backpressure } = status;
+  gauge(
+    'zenith_compute_commit_delay_seconds',
+    'How long acknowledgements of commits are held back',
+    backpressure?.delaySeconds,
+  );
+  gauge(
+    'zenith_compute_ingest_lag_bytes',
+    'Committed WAL that no pageserver has ingested',
+    backpressure?.ingestLag.bytes,
+  );
+  gauge('zenith_compute_ingest_lag_seconds', 'Age of the oldest of it', backpressure?.ingestLag.seconds);
+  gauge('zenith_compute_archive_lag_bytes', 'Committed WAL that is not archived', backpressure?.archiveLag.bytes);
+  gauge('zenith_compute_archive_lag_seconds', 'Age of the oldest of it', backpressure?.archiveLag.seconds);
+  new Counter({
+    name: 'zenith_compute_commits_held_total',
+    help: 'Commit points whose acknowledgement was held back',
+    registers: [registry],
+  }).inc(backpressure?.heldCount ?? 0);
   new Counter({
     name: 'zenith_compute_restarts_total',
     help: 'How often PostgreSQL crashed and was built anew',

@@ -1,4 +1,5 @@
 import { formatLsn, type Lsn } from '@zenith/base';
+import type { Lag } from '../backpressure/limits.ts';
 
 /**
  *   starting ─► running ─► stopping ─► stopped          asked to stop
@@ -8,6 +9,16 @@ import { formatLsn, type Lsn } from '@zenith/base';
  *      └────────┴────┴───► failed                       anything that cannot go on
  */
 export type SupervisorState = 'starting' | 'running' | 'restarting' | 'stopping' | 'stopped' | 'fenced' | 'failed';
+
+/** How far what follows the WAL lags, and what that does to commits. */
+export interface BackpressureStatus {
+  /** How long the acknowledgement of a commit is held back now. Unit: seconds. */
+  readonly delaySeconds: number;
+  /** How many commit points were held back so far. */
+  readonly heldCount: number;
+  readonly ingestLag: Lag;
+  readonly archiveLag: Lag;
+}
 
 /** What a supervisor knows about its compute. */
 export interface SupervisorStatus {
@@ -21,6 +32,8 @@ export interface SupervisorStatus {
   readonly term: number;
   /** How often PostgreSQL crashed and was built anew under this supervisor. */
   readonly restarts: number;
+  /** Undefined while no WAL flows. */
+  readonly backpressure?: BackpressureStatus | undefined;
   readonly postgresPort: number;
   readonly postgresPid: number | undefined;
   /** One line for a person: what is going on, or what went wrong. */

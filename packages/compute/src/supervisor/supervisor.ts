@@ -63,6 +63,7 @@ export class Supervisor {
       receivedLsn: run.receivedLsn ?? this.#before.receivedLsn,
       term: run.election?.term ?? this.#before.term,
       restarts: this.#restartCount,
+      backpressure: run.backpressure,
       postgresPort: this.#config.postgres.port,
       postgresPid: run.postgresPid,
       message: this.#message,

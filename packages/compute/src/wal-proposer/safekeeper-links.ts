@@ -21,6 +21,11 @@ export class SafekeeperLinks {
     return this.#links.size;
   }
 
+  /** The addresses of the members. */
+  get addresses(): readonly SafekeeperAddress[] {
+    return [...this.#links.keys()].flatMap((node) => this.#addresses.get(node) ?? []);
+  }
+
   /** The address of a safekeeper, a member or not. */
   address(node: NodeId): SafekeeperAddress | undefined {
     return this.#addresses.get(node);

@@ -1,5 +1,6 @@
 import { PostgresServerError } from '@zenith/wire';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { CommitThrottle } from '../backpressure/commit-throttle.ts';
 import { messageOf } from '../errors.ts';
 import { Backoff } from './backoff.ts';
 import { PostgresWalStream } from './postgres-wal-stream.ts';
@@ -30,6 +31,7 @@ const PASSING = new Set(['57P03', '55006', '53300', '57P01']);
 export class WalForwarder {
   readonly #options: WalForwarderOptions;
   readonly #stop = new AbortController();
+  readonly #throttle: CommitThrottle;
   readonly #done: Promise<void>;
   #stream: PostgresWalStream | undefined;
   #onStreaming: () => void = () => undefined;
@@ -42,13 +44,23 @@ export class WalForwarder {
     this.streaming = new Promise((resolve) => {
       this.#onStreaming = resolve;
     });
-    options.proposer.onCommit = (commitLsn): void => this.#stream?.reportCommit(commitLsn);
+    this.#throttle = new CommitThrottle(
+      (commitLsn) => this.#stream?.reportCommit(commitLsn),
+      () => performance.now(),
+    );
+    options.proposer.onCommit = (commitLsn): void => this.#throttle.pass(commitLsn);
     this.#done = this.#run();
+  }
+
+  /** Holds commit points back before PostgreSQL hears of them. */
+  get throttle(): CommitThrottle {
+    return this.#throttle;
   }
 
   /** Ends the connection and waits until nothing is under way any more. PostgreSQL ends it itself at the end of a clean stop: call this afterwards. */
   async close(): Promise<void> {
     this.#stop.abort();
+    this.#throttle.close();
     this.#stream?.destroy();
     await this.#done;
   }

@@ -189,6 +189,11 @@ export class WalProposer {
     this.#links.learn(addresses);
   }
 
+  /** Where the members are, of both sets while they change. */
+  get safekeepers(): readonly SafekeeperAddress[] {
+    return this.#links.addresses;
+  }
+
   /** Where PostgreSQL's own WAL files are, for safekeepers that lag by more than is kept in memory. */
   set localWal(local: LocalWal) {
     this.#local = local;

@@ -3,6 +3,7 @@ import { describe, expect, test } from 'vitest';
 import { nodeId } from '../configuration.ts';
 import { AcceptorScript, history, IDENTITY, THREE } from '../simulation/trace.test-support.ts';
 import { createControl, startAcceptor } from './state.ts';
+import { stepAcceptor } from './step.ts';
 
 function fresh(): AcceptorScript {
   return new AcceptorScript(startAcceptor(nodeId(1), createControl(nodeId(1), IDENTITY, THREE), 100 as Lsn));
@@ -278,4 +279,18 @@ describe('an acceptor', () => {
     const control = { ...createControl(nodeId(1), IDENTITY, THREE), commitLsn: 140 as Lsn };
     expect(() => startAcceptor(nodeId(1), control, 120 as Lsn)).toThrow('committed WAL is on disk');
   });
+});
+
+test('an acceptor lets go of WAL only where it is archived, ingested and committed, and says so durably', () => {
+  const control = {
+    ...createControl(nodeId(1), IDENTITY, THREE),
+    commitLsn: 180 as Lsn,
+    backupLsn: 160 as Lsn,
+    remoteConsistentLsn: 170 as Lsn,
+  };
+  const state = startAcceptor(nodeId(1), control, 200 as Lsn);
+  const trimmed = stepAcceptor(state, { type: 'trim', localStartLsn: 160 as Lsn });
+  expect(trimmed.effects).toEqual([{ type: 'persistControl', control: { ...control, localStartLsn: 160 } }]);
+  expect(stepAcceptor(trimmed.state, { type: 'trim', localStartLsn: 150 as Lsn }).effects).toEqual([]);
+  expect(() => stepAcceptor(state, { type: 'trim', localStartLsn: 161 as Lsn })).toThrow(/archived, ingested/);
 });

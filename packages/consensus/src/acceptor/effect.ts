@@ -17,6 +17,8 @@ export type AcceptorInput =
   | { readonly type: 'flushed'; readonly syncedLsn: Lsn; readonly flushLsn: Lsn }
   /** A consumer or the backup got further. */
   | { readonly type: 'progress'; readonly remoteConsistentLsn: Lsn; readonly backupLsn: Lsn }
+  /** WAL below is to be let go; it is committed, a consumer has it in durable layers and the archive has it. */
+  | { readonly type: 'trim'; readonly localStartLsn: Lsn }
   /** Whoever changes the membership installs `configuration`, and a term that the WAL's position is to be taken in: 0 for none. */
   | { readonly type: 'configure'; readonly configuration: Configuration; readonly term: Term }
   /** A proposer's connection is gone. */

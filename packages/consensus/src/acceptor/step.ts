@@ -51,6 +51,8 @@ function dispatch(state: AcceptorState, input: AcceptorInput): AcceptorStep {
       };
       return { state: { ...state, control }, effects: [] };
     }
+    case 'trim':
+      return onTrim(state, input.localStartLsn);
     case 'configure':
       return onConfigure(state, input.configuration, input.term);
     case 'disconnected':
@@ -103,6 +105,18 @@ function onGreeting(state: AcceptorState, from: PeerId, message: Greeting): Acce
   return adopt
     ? { state: { ...state, control: next, leader: null }, effects: [{ type: 'persistControl', control: next }, reply] }
     : { state, effects: [reply] };
+}
+
+/** Forgets the beginning of the WAL. What is let go must not be missed by anybody; that it is durable elsewhere the shell has seen to, in what is durable here. */
+function onTrim(state: AcceptorState, localStartLsn: Lsn): AcceptorStep {
+  const { control } = state;
+  if (localStartLsn <= control.localStartLsn) return { state, effects: [] };
+  assert(
+    localStartLsn <= Math.min(control.backupLsn, control.remoteConsistentLsn, control.commitLsn),
+    'WAL is let go only where it is archived, ingested and committed',
+  );
+  const next = { ...control, localStartLsn };
+  return { state: { ...state, control: next }, effects: [{ type: 'persistControl', control: next }] };
 }
 
 /** A configuration and a term from whoever changes the membership, who hears where this acceptor is; like a vote, from stable storage only. */

@@ -149,7 +149,7 @@ export async function resetBranch(
       'branch-has-no-parent',
       `branch '${name}' was made from no other: there is nothing to reset it to`,
     );
-  requireNodes(repository);
+  await requireNodes(repository);
   const parent = await catalog.timeline(ancestor);
   const end = { lsn: undefined, time: undefined };
   const origin = await resolvePosition(repository, parent, end, `timeline ${ancestor}`);
@@ -168,7 +168,7 @@ export async function restoreBranch(
   keepAs: string,
 ): Promise<Branch & Removal> {
   const { catalog } = repository;
-  requireNodes(repository);
+  await requireNodes(repository);
   const branch = await catalog.branch(name);
   const record = await catalog.timeline(branch.timeline);
   const kept = (await catalog.branches()).find((one) => one.name === keepAs);

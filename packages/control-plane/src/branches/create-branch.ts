@@ -1,4 +1,5 @@
 import { formatLsn, type Lsn } from '@zenith/base';
+import { PageserverClient } from '../clients/pageserver-client.ts';
 import { ControlPlaneError } from '../errors.ts';
 import type { BranchRecord, TimelineRecord } from '../metadata/records.ts';
 import { requireNodes } from '../nodes/start-stop.ts';
@@ -74,7 +75,9 @@ export async function resolvePosition(
     return { timeline: found.timeline, lsn: alignLsn(found.lsn) };
   }
   const lsn = position.lsn ?? end;
-  checkStartLsn(lsn, timeline, end, named);
+  // What a pageserver has ingested was committed, also when the safekeepers have lost it: from there a branch goes on.
+  const ingested = lsn > end ? await new PageserverClient(repository).timeline(timeline.id) : undefined;
+  checkStartLsn(lsn, timeline, Math.max(end, ingested?.lastRecordLsn ?? end) as Lsn, named);
   return { timeline, lsn };
 }
 

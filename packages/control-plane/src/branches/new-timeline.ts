@@ -4,6 +4,7 @@ import { SafekeeperClient } from '../clients/safekeeper-client.ts';
 import type { TimelineRecord } from '../metadata/records.ts';
 import { identifyProcess, isAlive } from '../process/process-identity.ts';
 import type { Repository } from '../repository/repository.ts';
+import { safekeepersOf } from '../safekeepers/safekeepers.ts';
 
 /**
  * Makes a timeline on the pageserver and has `name` give it a name, in that order: a name never stands for a timeline that does not exist. Whatever dies in between, the timeline that nobody names is
@@ -63,9 +64,8 @@ async function finish(repository: Repository, id: TimelineId): Promise<void> {
   const isNamed = (await catalog.timelines()).some((timeline) => timeline.id === id);
   if (!isNamed) {
     await new PageserverClient(repository).removeTimeline(id);
-    await Promise.all(
-      config.safekeepers.map((node) => new SafekeeperClient(config, node.id, node.httpPort).removeTimeline(id)),
-    );
+    const { nodes } = await safekeepersOf(repository);
+    await Promise.all(nodes.map((node) => new SafekeeperClient(config, node.id, node.httpPort).removeTimeline(id)));
   }
   await catalog.changeBranches(({ unfinished }) => (unfinished.has(id) ? { finished: [id] } : undefined));
 }

@@ -134,6 +134,9 @@ export const configuredReport: v.GenericSchema<unknown, ConfiguredReport> = v.pi
   v.transform(({ lastTerm, flushLsn, ...rest }): ConfiguredReport => ({ ...rest, position: { lastTerm, flushLsn } })),
 );
 
+/** Safekeeper: `POST …/timeline/:timeline/restore`. */
+export const restoredTimeline = v.object({ endLsn: v.nullable(lsnText), restored: v.boolean() });
+
 /** Supervisor: `GET /v1/status`. */
 export const supervisorStatus = v.object({
   state: v.picklist(['starting', 'running', 'restarting', 'stopping', 'stopped', 'fenced', 'failed']),

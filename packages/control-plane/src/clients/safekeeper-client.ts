@@ -1,8 +1,15 @@
-import { formatLsn, type TenantId, type TimelineId } from '@zenith/base';
+import { formatLsn, type Lsn, type TenantId, type TimelineId } from '@zenith/base';
 import type { Configuration, ConfiguredReport, Term, TimelineIdentity } from '@zenith/consensus';
 import * as v from 'valibot';
 import type { RepositoryConfig } from '../repository/config.ts';
-import { checkAnswer, configuredReport, readHealth, safekeeperTimeline, type SafekeeperTimeline } from './answers.ts';
+import {
+  checkAnswer,
+  configuredReport,
+  readHealth,
+  restoredTimeline,
+  safekeeperTimeline,
+  type SafekeeperTimeline,
+} from './answers.ts';
 import { callHttp, ServiceRefusal } from './http-json.ts';
 
 /** Unit: milliseconds. */
@@ -75,6 +82,29 @@ export class SafekeeperClient {
     }[],
   ): Promise<void> {
     await this.#post(`/v1/tenant/${this.#tenant}/timeline/${id}/pull`, { donors }, PULL_TIMEOUT_MS);
+  }
+
+  /** Has it make a timeline that is lost everywhere out of the archive, unless the WAL there ends before `atLeastLsn`. @returns where that WAL ends, undefined when there is none */
+  async restore(
+    { timeline, pgMajor, systemId, segmentSize, timelineStartLsn }: TimelineIdentity,
+    configuration: Configuration,
+    atLeastLsn: Lsn,
+  ): Promise<{ readonly endLsn: Lsn | undefined; readonly restored: boolean }> {
+    const body = {
+      pgMajor,
+      systemId,
+      segmentSize,
+      timelineStartLsn: formatLsn(timelineStartLsn),
+      configuration,
+      atLeastLsn: formatLsn(atLeastLsn),
+    };
+    const path = `/v1/tenant/${this.#tenant}/timeline/${timeline}/restore`;
+    const { endLsn, restored } = checkAnswer(
+      this.#service,
+      restoredTimeline,
+      await this.#post(path, body, PULL_TIMEOUT_MS),
+    );
+    return { endLsn: endLsn ?? undefined, restored };
   }
 
   /** Installs a configuration and a term for a timeline, which it makes when it has none. @returns where it is then, from stable storage */

@@ -39,17 +39,15 @@ async function prepareNode(repository: Repository, node: StorageNode): Promise<v
   const remedy = `stop that program, or change the port in ${repository.layout.configFile}`;
   await requireFreePort(node.host, node.port, node.what, remedy);
   await requireFreePort(node.host, node.httpPort, `${node.what} for HTTP`, remedy);
+  const location = repository.config.remoteStorage ?? repository.layout.remoteStorage;
   const ofThisStart =
     node.service === 'pageserver'
       ? {
           safekeepers: safekeeperAddresses(repository.config, await safekeepersOf(repository)),
-          remoteStorage: {
-            location: repository.config.remoteStorage ?? repository.layout.remoteStorage,
-            generation: await repository.catalog.nextPageserverGeneration(),
-          },
+          remoteStorage: { location, generation: await repository.catalog.nextPageserverGeneration() },
           history: await repository.catalog.history(),
         }
-      : {};
+      : { remoteStorage: { location } };
   writeServiceConfig(node.layout, { ...node.serviceConfig, ...ofThisStart });
 }
 

@@ -1,5 +1,13 @@
 import { request } from 'node:http';
-import { parseLsn, parseTenantId, parseTimelineId, type Lsn, type TenantId, type TimelineId } from '@zenith/base';
+import {
+  formatLsn,
+  parseLsn,
+  parseTenantId,
+  parseTimelineId,
+  type Lsn,
+  type TenantId,
+  type TimelineId,
+} from '@zenith/base';
 import * as v from 'valibot';
 import { PageserverError } from '../errors.ts';
 import type { SafekeeperAddress } from '../options.ts';
@@ -16,28 +24,57 @@ export interface SafekeeperTimeline {
   readonly timeline: TimelineId;
   /** WAL up to here is committed, and can be had. */
   readonly commitLsn: Lsn;
+  /** What it was told that a pageserver has in remote storage: it keeps WAL above. */
+  readonly remoteConsistentLsn: Lsn;
 }
 
-const schema = v.array(v.object({ tenant: v.string(), timeline: v.string(), commitLsn: v.string() }));
+const schema = v.array(
+  v.object({
+    tenant: v.string(),
+    timeline: v.string(),
+    commitLsn: v.string(),
+    remoteConsistentLsn: v.optional(v.string(), '0/0'),
+  }),
+);
 
 /** Asks a safekeeper which timelines it has. @throws PageserverError `wal-source-failed` when it does not answer, or not as it should */
 export async function listSafekeeperTimelines(safekeeper: SafekeeperAddress): Promise<SafekeeperTimeline[]> {
   const where = `safekeeper ${safekeeper.id} at ${safekeeper.host}:${safekeeper.httpPort}`;
   try {
-    const timelines = v.parse(schema, JSON.parse(await get(safekeeper.host, safekeeper.httpPort, '/v1/timelines')));
+    const timelines = v.parse(schema, JSON.parse(await call(safekeeper, 'GET', '/v1/timelines')));
     return timelines.map((entry) => ({
       tenant: parseTenantId(entry.tenant),
       timeline: parseTimelineId(entry.timeline),
       commitLsn: parseLsn(entry.commitLsn),
+      remoteConsistentLsn: parseLsn(entry.remoteConsistentLsn),
     }));
   } catch (cause) {
     throw new PageserverError('wal-source-failed', `${where}: ${(cause as Error).message}`, { cause });
   }
 }
 
-function get(host: string, port: number, path: string): Promise<string> {
+/** Tells a safekeeper up to where remote storage has a timeline's layers. The one whose WAL is followed hears it there; the others let go of WAL too. @throws PageserverError `wal-source-failed` */
+export async function reportRemoteConsistent(
+  safekeeper: SafekeeperAddress,
+  tenant: TenantId,
+  timeline: TimelineId,
+  lsn: Lsn,
+): Promise<void> {
+  const body = JSON.stringify({ lsn: formatLsn(lsn) });
+  try {
+    await call(safekeeper, 'POST', `/v1/tenant/${tenant}/timeline/${timeline}/remote-consistent`, body);
+  } catch (cause) {
+    throw new PageserverError('wal-source-failed', `safekeeper ${safekeeper.id}: ${(cause as Error).message}`, {
+      cause,
+    });
+  }
+}
+
+function call({ host, httpPort }: SafekeeperAddress, method: string, path: string, body?: string): Promise<string> {
   return new Promise((resolve, reject) => {
-    const call = request({ host, port, path, signal: AbortSignal.timeout(TIMEOUT_MS) }, (response) => {
+    const headers = body === undefined ? {} : { 'content-type': 'application/json' };
+    const signal = AbortSignal.timeout(TIMEOUT_MS);
+    const sent = request({ host, port: httpPort, path, method, headers, signal }, (response) => {
       const chunks: Buffer[] = [];
       let length = 0;
       response.on('data', (chunk: Buffer) => {
@@ -51,7 +88,7 @@ function get(host: string, port: number, path: string): Promise<string> {
       });
       response.on('error', reject);
     });
-    call.on('error', reject);
-    call.end();
+    sent.on('error', reject);
+    sent.end(body);
   });
 }

@@ -1,6 +1,6 @@
 import { formatLsn, type Lsn } from '@zenith/base';
 import type { SafekeeperAddress } from '../options.ts';
-import { listSafekeeperTimelines } from './safekeeper-client.ts';
+import { listSafekeeperTimelines, reportRemoteConsistent } from './safekeeper-client.ts';
 import { TimelineFollower, type FollowedTimeline, type FollowerContext } from './timeline-follower.ts';
 
 /** How often every safekeeper is asked what it has. Unit: ms. */
@@ -78,10 +78,14 @@ export class WalSources {
 
   async #ask(safekeeper: SafekeeperAddress): Promise<void> {
     try {
-      for (const { tenant, timeline, commitLsn } of await listSafekeeperTimelines(safekeeper)) {
+      for (const listed of await listSafekeeperTimelines(safekeeper)) {
+        const { tenant, timeline, commitLsn, remoteConsistentLsn } = listed;
         const followed = this.#timelines.find(tenant, timeline);
         const wanted = !this.#stopped && this.#safekeepers.includes(safekeeper); // it may have been replaced meanwhile
-        if (followed !== undefined && wanted) this.#offer(followed, safekeeper, commitLsn);
+        if (followed === undefined || !wanted) continue;
+        this.#offer(followed, safekeeper, commitLsn);
+        const durable = Math.min(followed.remoteConsistentLsn, commitLsn) as Lsn;
+        if (durable > remoteConsistentLsn) await reportRemoteConsistent(safekeeper, tenant, timeline, durable);
       }
       if (this.#complainedAt.delete(safekeeper.id))
         this.#context.log.info({ safekeeper: safekeeper.id }, 'safekeeper answers again');

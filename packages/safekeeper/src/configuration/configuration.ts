@@ -25,6 +25,8 @@ const schema = v.strictObject({
   logLevel: v.optional(v.picklist(['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']), 'info'),
   /** Connections beyond this are closed at once. */
   connectionsMax: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(100_000)), 1_000),
+  /** Where whole segments are archived: a folder (absolute), or s3://bucket/prefix?endpoint=URL&region=NAME. Without it all WAL is kept here. */
+  remoteStorage: v.optional(v.strictObject({ location: v.pipe(v.string(), v.nonEmpty(), v.maxLength(1024)) })),
   /** A proposer's greeting for yet another timeline is refused. */
   timelinesMax: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(100_000)), 10_000),
 });

@@ -3,6 +3,8 @@ import { isConfiguration, nodeId, type ConfiguredReport } from '@zenith/consensu
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import * as v from 'valibot';
+import { restoreTimeline } from '../archive/restore-timeline.ts';
+import type { WalArchive } from '../archive/wal-archive.ts';
 import { encodeControlFile } from '../control-file/codec.ts';
 import { SafekeeperError } from '../errors.ts';
 import { pullTimeline } from '../peer/pull-timeline.ts';
@@ -21,7 +23,7 @@ const member = v.pipe(
   v.transform((value) => nodeId(value)),
 );
 
-const configureRequest = v.strictObject({
+const described = {
   pgMajor: count,
   systemId: v.pipe(
     v.string(),
@@ -34,8 +36,10 @@ const configureRequest = v.strictObject({
     v.strictObject({ generation: count, members: v.array(member), newMembers: v.nullable(v.array(member)) }),
     v.check((value) => isConfiguration(value), 'no configuration: it is empty, or names a member twice'),
   ),
-  term: count,
-});
+};
+const configureRequest = v.strictObject({ ...described, term: count });
+const remoteConsistentRequest = v.strictObject({ lsn: lsnText });
+const restoreRequest = v.strictObject({ ...described, atLeastLsn: lsnText });
 
 const port = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65_535));
 const pullRequest = v.strictObject({
@@ -52,9 +56,15 @@ interface TimelineParams {
 
 /**
  * What whoever changes the members asks of a safekeeper: `POST …/pull` copies a timeline from another safekeeper, `POST …/configuration` installs a configuration and says where the safekeeper is then, `GET …/control` is
- * what a copy of the timeline begins with.
+ * what a copy of the timeline begins with, `POST …/restore` makes a timeline that all have lost out of the archive; and `POST …/remote-consistent`, by which a pageserver tells
+ * those whose WAL it does not follow what it has in remote storage.
  */
-export function addMembershipRoutes(server: FastifyInstance, registry: TimelineRegistry, log: Logger): void {
+export function addMembershipRoutes(
+  server: FastifyInstance,
+  registry: TimelineRegistry,
+  archive: WalArchive | undefined,
+  log: Logger,
+): void {
   const path = '/v1/tenant/:tenant/timeline/:timeline';
   server.get<TimelineParams>(`${path}/control`, (request, reply) => {
     const timeline = registry.find(parseTenantId(request.params.tenant), parseTimelineId(request.params.timeline));
@@ -69,11 +79,31 @@ export function addMembershipRoutes(server: FastifyInstance, registry: TimelineR
     const found = await registry.findOrCreate({ tenant, timeline, ...identity }, configuration);
     return describeReport(await found.configure(configuration, term));
   });
+  server.post<TimelineParams>(`${path}/remote-consistent`, (request, reply) => {
+    const { lsn } = parseBody(remoteConsistentRequest, request.body);
+    const timeline = registry.find(parseTenantId(request.params.tenant), parseTimelineId(request.params.timeline));
+    timeline?.progress({ remoteConsistentLsn: lsn });
+    return reply.status(timeline === undefined ? 404 : 200).send({});
+  });
   server.post<TimelineParams>(`${path}/pull`, async (request) => {
     const { donors } = parseBody(pullRequest, request.body);
     const tenant = parseTenantId(request.params.tenant);
     const timeline = parseTimelineId(request.params.timeline);
     return describePulled(await pullTimeline(registry, donors, tenant, timeline, log));
+  });
+  server.post<TimelineParams>(`${path}/restore`, async (request) => {
+    const { configuration, atLeastLsn, ...description } = parseBody(restoreRequest, request.body);
+    const tenant = parseTenantId(request.params.tenant);
+    const timeline = parseTimelineId(request.params.timeline);
+    if (archive === undefined)
+      throw new SafekeeperError('bad-request', 'this safekeeper has no archive (remoteStorage)');
+    const identity = { tenant, timeline, ...description };
+    const { endLsn, restored } = await restoreTimeline(registry, archive, identity, configuration, atLeastLsn);
+    log.warn(
+      { tenant, timeline, endLsn: endLsn === null ? null : formatLsn(endLsn), restored },
+      'restored from the archive',
+    );
+    return { endLsn: endLsn === null ? null : formatLsn(endLsn), restored };
   });
 }
 

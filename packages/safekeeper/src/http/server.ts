@@ -2,6 +2,7 @@ import { formatLsn, parseTenantId, parseTimelineId } from '@zenith/base';
 import Fastify, { type FastifyError, type FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
+import type { WalArchive } from '../archive/wal-archive.ts';
 import { SafekeeperError } from '../errors.ts';
 import type { WalService } from '../session/wal-service.ts';
 import type { TimelineRegistry } from '../timeline/registry.ts';
@@ -29,6 +30,8 @@ export interface HttpServerOptions {
   readonly walService: WalService;
   readonly metrics: Registry;
   readonly log: Logger;
+  /** Left out when there is none. */
+  readonly archive: WalArchive | undefined;
 }
 
 /** Begins to serve HTTP: health, metrics, status, timelines, changes of membership. Close it with `close`. @throws SafekeeperError `listen-failed` */
@@ -86,7 +89,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<Fasti
       });
     },
   );
-  addMembershipRoutes(server, registry, options.log);
+  addMembershipRoutes(server, registry, options.archive, options.log);
 
   server.delete<{ Params: { tenant: string; timeline: string } }>(
     '/v1/tenant/:tenant/timeline/:timeline',
@@ -132,6 +135,7 @@ function describe(timeline: Timeline): Record<string, unknown> {
     flushLsn: formatLsn(flushLsn),
     commitLsn: formatLsn(control.commitLsn),
     peerHorizonLsn: formatLsn(control.peerHorizonLsn),
+    backupLsn: formatLsn(control.backupLsn),
     remoteConsistentLsn: formatLsn(control.remoteConsistentLsn),
     broken: timeline.broken?.message ?? null,
   };

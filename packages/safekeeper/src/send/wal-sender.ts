@@ -29,6 +29,9 @@ const KEEPALIVE_MS = 10_000;
 /** A consumer that says nothing for this long is given up. PG: wal_sender_timeout. Unit: milliseconds. */
 const SILENCE_MAX_MS = 60_000;
 
+/** What a pageserver calls itself. What a stock standby or pg_receivewal has applied is in nobody's layers. */
+const PAGESERVER_NAME = 'pageserver';
+
 /** What is to be sent. */
 export interface WalSenderOptions {
   readonly startLsn: Lsn;
@@ -72,11 +75,12 @@ export class WalSender {
 
   /** Enters CopyBoth mode and begins to send. @throws PostgresServerError when the WAL asked for is not here */
   constructor(timeline: Timeline, session: PostgresSession, options: WalSenderOptions, metrics: SenderMetrics) {
-    const { localStartLsn, identity } = timeline.state.control;
-    if (options.startLsn < localStartLsn) {
+    const { identity, readableLsn } = timeline;
+    // Stock tools begin at a segment's start. In its first segment a timeline has page headers before its own beginning, and no records.
+    if (options.startLsn < readableLsn - (readableLsn % identity.segmentSize)) {
       throw new PostgresServerError(
         '58P01',
-        `WAL at ${formatLsn(options.startLsn)} is not here: timeline ${identity.timeline} begins at ${formatLsn(localStartLsn)}`,
+        `WAL at ${formatLsn(options.startLsn)} is not here: timeline ${identity.timeline} begins at ${formatLsn(readableLsn)}`,
       );
     }
     this.#timeline = timeline;
@@ -191,7 +195,10 @@ export class WalSender {
     const update = decodeStatusUpdate(view, offset, length);
     if (update === undefined) return;
     this.#status = { writeLsn: update.written, flushLsn: update.flushed, remoteConsistentLsn: update.applied };
-    if (this.#options.term === null) this.#timeline.progress(update.applied);
+    if (this.#options.term === null && this.#options.applicationName === PAGESERVER_NAME) {
+      this.#timeline.noteIngested(update.written);
+      this.#timeline.progress({ remoteConsistentLsn: update.applied });
+    }
     if (update.replyRequested) this.#sendKeepalive(false);
   }
 

@@ -4,6 +4,7 @@ import { PostgresServerError } from '@zenith/wire';
 /** A command of a replication connection. PG 18: repl_gram.y. */
 export type Command =
   | { readonly type: 'identifySystem' }
+  | { readonly type: 'timelineStatus' }
   | { readonly type: 'startReplication'; readonly startLsn: Lsn }
   | { readonly type: 'startWalPush' }
   | { readonly type: 'show'; readonly setting: string };
@@ -15,6 +16,7 @@ const SHOWN_LENGTH_MAX = 100;
 export function parseCommand(sql: string): Command {
   const text = sql.trim().replace(/;$/, '').trimEnd();
   if (/^IDENTIFY_SYSTEM$/i.test(text)) return { type: 'identifySystem' };
+  if (/^TIMELINE_STATUS$/i.test(text)) return { type: 'timelineStatus' };
   if (/^START_WAL_PUSH$/i.test(text)) return { type: 'startWalPush' };
   const show = /^SHOW\s+(\w{1,63})$/i.exec(text);
   if (show !== null) return { type: 'show', setting: (show[1] ?? '').toLowerCase() };

@@ -150,6 +150,9 @@ export class WalService {
       case 'identifySystem':
         identifySystem(session, this.#known(options));
         return;
+      case 'timelineStatus':
+        timelineStatus(session, this.#known(options));
+        return;
       case 'show':
         show(session, command.setting, this.#known(options));
         return;
@@ -211,6 +214,40 @@ function identifySystem(session: PostgresSession, timeline: Timeline): void {
     IDENTIFY_SYSTEM,
     [[timeline.identity.systemId, String(PG_TIMELINE), formatLsn(timeline.commitLsn), null]],
     'IDENTIFY_SYSTEM',
+  );
+}
+
+const TIMELINE_STATUS: readonly Column[] = [
+  'term',
+  'flush_lsn',
+  'commit_lsn',
+  'ingested_lsn',
+  'remote_consistent_lsn',
+  'backup_lsn',
+  'local_start_lsn',
+  'configuration',
+].map((name) => ({ name, type: TypeOid.text }));
+
+/** Not PostgreSQL's: how the timeline stands, for a person with psql and for a compute that looks how far the others are. */
+function timelineStatus(session: PostgresSession, timeline: Timeline): void {
+  const { control, flushLsn } = timeline.state;
+  const { generation, members, newMembers } = control.configuration;
+  const change = newMembers === null ? '' : ` to ${newMembers.join(',')}`;
+  session.sendResult(
+    TIMELINE_STATUS,
+    [
+      [
+        String(control.term),
+        formatLsn(flushLsn),
+        formatLsn(control.commitLsn),
+        formatLsn(timeline.ingestedLsn),
+        formatLsn(control.remoteConsistentLsn),
+        timeline.isArchived ? formatLsn(control.backupLsn) : null,
+        formatLsn(control.localStartLsn),
+        `${generation}: ${members.join(',')}${change}`,
+      ],
+    ],
+    'TIMELINE_STATUS',
   );
 }
 

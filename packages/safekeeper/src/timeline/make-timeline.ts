@@ -5,6 +5,7 @@ import { CleanMarker } from '../control-file/clean-marker.ts';
 import { ControlFile } from '../control-file/control-file.ts';
 import type { Disk } from '../disk/disk.ts';
 import { Segments } from '../wal-storage/segments.ts';
+import { writeSegmentPrefix } from '../wal-storage/segment-prefix.ts';
 import { WalWriter } from '../wal-storage/wal-writer.ts';
 
 /** What a timeline that is new to this safekeeper begins with. */
@@ -28,10 +29,12 @@ export async function makeTimeline(disk: Disk, dataDirectory: string, content: T
   const temporary = `${directory}.tmp`;
   disk.remove(temporary);
   disk.makeDirectory(temporary);
-  const writer = new WalWriter(new Segments(disk, temporary, identity.segmentSize), localStartLsn);
+  const segments = new Segments(disk, temporary, identity.segmentSize);
+  const writer = new WalWriter(segments, localStartLsn);
   let control: AcceptorControl;
   try {
     await writer.prepareFirst();
+    if (localStartLsn === identity.timelineStartLsn) await writeSegmentPrefix(segments, identity);
     control = await content.write(writer);
     await writer.sync();
   } finally {

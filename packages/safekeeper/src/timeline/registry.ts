@@ -1,8 +1,9 @@
 import { join } from 'node:path';
-import { formatLsn, isId, type TenantId, type TimelineId } from '@zenith/base';
+import { assert, formatLsn, isId, type TenantId, type TimelineId } from '@zenith/base';
 import { createControl, isMember, type Configuration, type NodeId, type TimelineIdentity } from '@zenith/consensus';
 import { PG_MAJORS, isWalSegmentSize } from '@zenith/pg-format';
 import type { Logger } from 'pino';
+import type { WalArchive } from '../archive/wal-archive.ts';
 import type { Clock } from '../clock/clock.ts';
 import { CleanMarker } from '../control-file/clean-marker.ts';
 import { ControlFile } from '../control-file/control-file.ts';
@@ -38,6 +39,8 @@ export interface RegistryOptions {
   readonly metrics: TimelineMetrics;
   /** Most timelines; another one is refused. */
   readonly timelinesMax: number;
+  /** Where whole segments go; left out when there is none. */
+  readonly archive?: WalArchive | undefined;
 }
 
 /** The timelines of this safekeeper: `tenants/<tenant>/<timeline>/`, each with its control file and its WAL. A directory without a control file is none. */
@@ -166,6 +169,12 @@ export class TimelineRegistry {
     }
   }
 
+  /** Removes a timeline that has no WAL: what it is made of next comes from elsewhere. */
+  async discardEmpty({ identity, flushLsn }: Timeline): Promise<void> {
+    assert(flushLsn === identity.timelineStartLsn, 'a timeline with WAL is not discarded');
+    await this.remove(identity.tenant, identity.timeline);
+  }
+
   /** Makes everything durable and closes all files. */
   async close(): Promise<void> {
     this.#stopSaving();
@@ -238,7 +247,20 @@ export class TimelineRegistry {
       { flushLsn: formatLsn(flushLsn), commitLsn: formatLsn(control.commitLsn), term: control.term },
       'timeline loaded',
     );
-    const timeline = new Timeline({ node, control, flushLsn, segments, controlFile, cleanMarker, log, metrics, clock });
+    const { archive } = this.#options;
+    const distant = archive === undefined ? undefined : { read: (number: number) => archive.read(identity, number) };
+    const timeline = new Timeline({
+      node,
+      control,
+      flushLsn,
+      segments,
+      controlFile,
+      cleanMarker,
+      log,
+      metrics,
+      clock,
+      distant,
+    });
     this.#timelines.set(identity.timeline, timeline);
     return timeline;
   }

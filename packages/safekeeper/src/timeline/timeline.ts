@@ -1,4 +1,4 @@
-import { assert, AssertionError, CorruptionError, formatLsn, unreachable, type Lsn } from '@zenith/base';
+import { assert, AssertionError, CorruptionError, formatLsn, INVALID_LSN, unreachable, type Lsn } from '@zenith/base';
 import {
   appendVerdict,
   startAcceptor,
@@ -25,13 +25,16 @@ import type { ControlFile } from '../control-file/control-file.ts';
 import { SafekeeperError } from '../errors.ts';
 import { RecordEnd } from '../wal-storage/record-end.ts';
 import type { Segments } from '../wal-storage/segments.ts';
-import { WalReader } from '../wal-storage/wal-reader.ts';
+import { WalReader, type DistantSegments } from '../wal-storage/wal-reader.ts';
 import { WalWriter } from '../wal-storage/wal-writer.ts';
 import type { TimelineMetrics } from './metrics.ts';
 import type { ProposerPeer } from './peer.ts';
 
 /** The commit LSN in the control file may lag by this much, which is what a start has to decode again. Unit: bytes. */
 const COMMIT_LAG_MAX = 16 * 1024 * 1024;
+
+/** Whole segments that could be let go and stay all the same: who lags a little is served from this disk. */
+const SEGMENTS_KEPT = 1;
 
 /** What a timeline is made of. */
 export interface TimelineParts {
@@ -45,6 +48,8 @@ export interface TimelineParts {
   readonly log: Logger;
   readonly metrics: TimelineMetrics;
   readonly clock: Clock;
+  /** Where WAL is that was let go here; left out when there is no archive. */
+  readonly distant?: DistantSegments | undefined;
 }
 
 /**
@@ -56,6 +61,7 @@ export interface TimelineParts {
 export class Timeline {
   /** Where its WAL lies, for readers. */
   readonly segments: Segments;
+  readonly #distant: DistantSegments | undefined;
   readonly #controlFile: ControlFile;
   readonly #cleanMarker: CleanMarker;
   readonly #log: Logger;
@@ -77,12 +83,14 @@ export class Timeline {
   #saving: Promise<void> | undefined;
   /** Whoever waits for an answer to {@link configure}, in order. */
   #configuring: { resolve(report: ConfiguredReport): void; reject(error: Error): void }[] = [];
+  #ingestedLsn = INVALID_LSN;
   #broken: SafekeeperError | undefined;
   #closing = false;
 
   constructor(parts: TimelineParts) {
     const { control, flushLsn } = parts;
     this.segments = parts.segments;
+    this.#distant = parts.distant;
     this.#controlFile = parts.controlFile;
     this.#cleanMarker = parts.cleanMarker;
     this.#log = parts.log;
@@ -121,9 +129,31 @@ export class Timeline {
     return this.#broken;
   }
 
+  /** Up to where a pageserver has said that it has taken the WAL in, durably or not. */
+  get ingestedLsn(): Lsn {
+    const { remoteConsistentLsn } = this.#state.control;
+    return this.#ingestedLsn > remoteConsistentLsn ? this.#ingestedLsn : remoteConsistentLsn;
+  }
+
+  /** A pageserver has taken the WAL below in. */
+  noteIngested(lsn: Lsn): void {
+    if (lsn > this.#ingestedLsn) this.#ingestedLsn = lsn;
+  }
+
+  /** True when whole segments go to an archive. */
+  get isArchived(): boolean {
+    return this.#distant !== undefined;
+  }
+
+  /** Where the WAL begins that a reader gets: what is in the archive counts. */
+  get readableLsn(): Lsn {
+    const { identity, localStartLsn } = this.#state.control;
+    return this.#distant === undefined ? localStartLsn : identity.timelineStartLsn;
+  }
+
   /** A reader of its WAL, to be closed by the caller. */
   openReader(): WalReader {
-    return new WalReader(this.segments);
+    return new WalReader(this.segments, this.#distant);
   }
 
   /** Calls `listener` whenever the commit LSN, the flush LSN or the term changed, or the timeline broke. Returns what takes it back. */
@@ -189,16 +219,39 @@ export class Timeline {
     });
   }
 
-  /** A consumer has everything below in durable layers. */
-  progress(remoteConsistentLsn: Lsn): void {
-    if (remoteConsistentLsn <= this.#state.control.remoteConsistentLsn) return;
-    // While the timeline is busy the next status update will say it again.
+  /** A consumer has everything below `remoteConsistentLsn` in durable layers, the archive everything below `backupLsn`. */
+  progress(reached: { readonly remoteConsistentLsn?: Lsn; readonly backupLsn?: Lsn }): void {
+    const { control } = this.#state;
+    const { remoteConsistentLsn = control.remoteConsistentLsn, backupLsn = control.backupLsn } = reached;
+    if (remoteConsistentLsn <= control.remoteConsistentLsn && backupLsn <= control.backupLsn) return;
+    // While the timeline is busy the next status update, or the next look at the archive, will say it again.
     if (!this.#busy)
       this.#dispatch({
         type: 'progress',
         remoteConsistentLsn: Math.min(remoteConsistentLsn, this.commitLsn) as Lsn,
-        backupLsn: this.#state.control.backupLsn,
+        backupLsn: Math.min(backupLsn, this.commitLsn) as Lsn,
       });
+  }
+
+  /**
+   * Lets go of whole segments that are archived, in a pageserver's durable layers, and committed: all three as the control file on the disk says. The newest of them stays. The control file says so before a file is removed.
+   * @returns how much was removed. Unit: bytes
+   */
+  async trim(): Promise<number> {
+    const { remoteConsistentLsn, backupLsn, commitLsn } = this.#savedControl;
+    const { size } = this.segments;
+    const kept = this.segments.numberOf(Math.min(remoteConsistentLsn, backupLsn, commitLsn) as Lsn) - SEGMENTS_KEPT;
+    const localStartLsn = (kept * size) as Lsn;
+    if (localStartLsn <= this.#state.control.localStartLsn || this.#busy || this.#broken !== undefined || this.#closing)
+      return 0;
+    this.#dispatch({ type: 'trim', localStartLsn });
+    while (this.#isBusy()) await new Promise<void>((resolve) => this.#clock.defer(resolve));
+    if (this.#savedControl.localStartLsn < localStartLsn) return 0; // it broke meanwhile
+    const gone = this.segments.existing().filter((number) => number < kept);
+    for (const number of gone) this.segments.disk.remove(this.segments.path(number));
+    await this.segments.disk.syncDirectory(this.segments.directory);
+    this.#log.info({ localStartLsn: formatLsn(localStartLsn), segments: gone.length }, 'WAL let go');
+    return gone.length * size;
   }
 
   /** Writes the control file when its LSNs lag; for a timer. */

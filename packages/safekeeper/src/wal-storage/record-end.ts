@@ -2,8 +2,8 @@ import { assert, CorruptionError, type Lsn } from '@zenith/base';
 import type { TimelineIdentity } from '@zenith/consensus';
 import { PG_MAJORS, WalRecord, WalStreamDecoder, type PgMajor, type WalEnd } from '@zenith/pg-format';
 
-/** The version as a known one. @throws AssertionError for any other: a timeline of it is never created */
-function pgMajorOf(identity: TimelineIdentity): PgMajor {
+/** The version of a timeline's WAL. @throws AssertionError for any other: a timeline of it is never created */
+export function pgMajorOf(identity: TimelineIdentity): PgMajor {
   const major = PG_MAJORS.find((known) => known === identity.pgMajor);
   assert(major !== undefined, 'a timeline has a known PostgreSQL version');
   return major;

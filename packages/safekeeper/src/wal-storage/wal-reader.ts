@@ -2,20 +2,29 @@ import { CorruptionError, type Lsn } from '@zenith/base';
 import type { DiskFile } from '../disk/disk.ts';
 import type { Segments } from './segments.ts';
 
-/** Reads WAL in order for one consumer; keeps the segment it is in open. One call at a time. */
+/** Where segments are that are not on this disk any more. */
+export interface DistantSegments {
+  /** All bytes of a segment; undefined when it is not there either. */
+  read(number: number): Promise<Uint8Array | undefined>;
+}
+
+/** Reads WAL in order for one consumer; keeps the segment it is in open, or in memory when it comes from the archive. One call at a time. */
 export class WalReader {
   readonly #segments: Segments;
   #file: DiskFile | undefined;
   #number = -1;
+  readonly #distant: DistantSegments | undefined;
+  #fetched: { readonly number: number; readonly bytes: Uint8Array } | undefined;
 
-  constructor(segments: Segments) {
+  constructor(segments: Segments, distant?: DistantSegments) {
     this.#segments = segments;
+    this.#distant = distant;
   }
 
   /**
    * Fills `bytes` from `lsn` on. The caller asks only for WAL that exists and stays.
    * @param recent it was written moments ago and lies in the page cache: read at once, which costs microseconds where a detour over the thread pool costs tens of them
-   * @throws CorruptionError when a file is missing or short
+   * @throws CorruptionError when a file is missing or short, and what the archive throws
    */
   async read(lsn: Lsn, bytes: Uint8Array, recent: boolean): Promise<void> {
     const { size } = this.#segments;
@@ -24,6 +33,12 @@ export class WalReader {
       const number = this.#segments.numberOf(at);
       const position = at % size;
       const count = Math.min(bytes.length - done, size - position);
+      const fetched = await this.#fetch(number);
+      if (fetched !== undefined) {
+        bytes.set(fetched.subarray(position, position + count), done);
+        done += count;
+        continue;
+      }
       const file = this.#open(number);
       const got = recent
         ? file.readCached(bytes, done, count, position)
@@ -42,6 +57,18 @@ export class WalReader {
     this.#file?.close();
     this.#file = undefined;
     this.#number = -1;
+    this.#fetched = undefined;
+  }
+
+  /** A segment that was let go here; undefined when it is on this disk. */
+  async #fetch(number: number): Promise<Uint8Array | undefined> {
+    if (this.#distant === undefined || this.#number === number) return undefined;
+    if (this.#fetched?.number === number) return this.#fetched.bytes;
+    this.#fetched = undefined;
+    if (this.#segments.disk.exists(this.#segments.path(number))) return undefined;
+    const bytes = await this.#distant.read(number);
+    if (bytes !== undefined) this.#fetched = { number, bytes };
+    return bytes;
   }
 
   #open(number: number): DiskFile {

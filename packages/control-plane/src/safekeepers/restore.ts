@@ -1,0 +1,109 @@
+import { formatLsn, unreachable, type Lsn } from '@zenith/base';
+import { PageserverClient } from '../clients/pageserver-client.ts';
+import { withComputeLock } from '../endpoints/compute-lock.ts';
+import { runningSupervisor } from '../endpoints/endpoint-process.ts';
+import { timelineIdentity } from '../endpoints/quorum-sync.ts';
+import { ControlPlaneError } from '../errors.ts';
+import { listBranches, type Branch } from '../branches/create-branch.ts';
+import type { SafekeepersRecord } from '../metadata/records.ts';
+import { withProcessLock } from '../process/process-lock.ts';
+import type { Repository } from '../repository/repository.ts';
+import { clientOf } from './install.ts';
+import { readSafekeepers } from './safekeepers.ts';
+
+/** Longest wait for another command that changes the safekeepers. Unit: milliseconds. */
+const LOCK_TIMEOUT_MS = 300_000;
+
+/** What came of one branch. */
+export interface RestoredBranch {
+  readonly branch: string;
+  /**
+   * - `present` a safekeeper has its WAL: nothing was to be done
+   * - `restored` it ends at `endLsn` now
+   * - `behind` the archive ends at `endLsn`, but the pageserver has taken in more: a new branch can begin where it ends
+   * - `empty` the archive has no WAL of it
+   */
+  readonly outcome: 'present' | 'restored' | 'behind' | 'empty';
+  /** Where the archived WAL ends. */
+  readonly endLsn: Lsn | undefined;
+  /** What the pageserver has taken in. */
+  readonly ingestedLsn: Lsn;
+}
+
+/**
+ * Makes the timelines that every safekeeper has lost out of the archive. All members must run, so that nothing is taken for lost that is only away; they get a newer configuration, which whoever comes from before has to meet first.
+ * @throws ControlPlaneError `members-changing`, `not-running`, `branch-in-use`, `service-refused`
+ */
+export function restoreSafekeepers(repository: Repository): Promise<RestoredBranch[]> {
+  return withProcessLock(
+    repository.layout.locks,
+    'safekeepers',
+    { timeoutMs: LOCK_TIMEOUT_MS, doing: 'is changing the safekeepers' },
+    async () => {
+      const { record, revision } = await readSafekeepers(repository);
+      const { configuration } = record;
+      if (configuration.newMembers !== null)
+        throw new ControlPlaneError(
+          'members-changing',
+          "the members are being changed: end that first, see 'zenith safekeeper list'",
+        );
+      const newer: SafekeepersRecord = {
+        ...record,
+        configuration: { ...configuration, generation: configuration.generation + 1 },
+      };
+      await repository.catalog.replaceSafekeepers(newer, revision);
+      const restored: RestoredBranch[] = [];
+      for (const branch of await listBranches(repository))
+        restored.push(
+          await withComputeLock(repository, branch.timeline, () => restoreBranch(repository, newer, branch)),
+        );
+      return restored;
+    },
+  );
+}
+
+async function restoreBranch(
+  repository: Repository,
+  record: SafekeepersRecord,
+  branch: Branch,
+): Promise<RestoredBranch> {
+  const { timeline, name } = branch;
+  const pageserver = await new PageserverClient(repository).timeline(timeline);
+  const ingestedLsn = pageserver?.lastRecordLsn ?? branch.record.startLsn;
+  const { members } = record.configuration;
+  const asked = await Promise.all(members.map((id) => clientOf(repository, record, id).timeline(timeline)));
+  // One without WAL was made by an election after the loss.
+  if (asked.some((one) => one !== undefined && one.flushLsn > branch.record.startLsn))
+    return { branch: name, outcome: 'present', endLsn: undefined, ingestedLsn };
+  if ((await runningSupervisor(repository, timeline)) !== undefined)
+    throw new ControlPlaneError(
+      'branch-in-use',
+      `a compute runs on branch '${name}': stop it first with 'zenith pg stop'`,
+    );
+  const identity = timelineIdentity(repository, branch.record);
+  // Each makes it for itself: the archive says the same to all.
+  const made = await Promise.all(
+    members.map((id) => clientOf(repository, record, id).restore(identity, record.configuration, ingestedLsn)),
+  );
+  const endLsn = made[0]?.endLsn;
+  if (endLsn === undefined) return { branch: name, outcome: 'empty', endLsn, ingestedLsn };
+  const outcome = made.every(({ restored }) => restored) ? 'restored' : 'behind';
+  return { branch: name, outcome, endLsn, ingestedLsn };
+}
+
+/** One line for a person. */
+export function describeRestored({ branch, outcome, endLsn, ingestedLsn }: RestoredBranch): string {
+  const end = endLsn === undefined ? 'nowhere' : formatLsn(endLsn);
+  switch (outcome) {
+    case 'present':
+      return `${branch}: the safekeepers have its WAL`;
+    case 'empty':
+      return `${branch}: no WAL of it was archived; it begins at its start again`;
+    case 'restored':
+      return `${branch}: restored, it ends at ${end}; what was committed after that is lost`;
+    case 'behind':
+      return `${branch}: the archived WAL ends at ${end}, but the pageserver has everything up to ${formatLsn(ingestedLsn)}: go on from there with 'zenith branch NAME ${branch}@${formatLsn(ingestedLsn)}'`;
+    default:
+      return unreachable(outcome);
+  }
+}

@@ -1,0 +1,153 @@
+import { mkdirSync, readdirSync } from 'node:fs';
+import { join } from 'node:path';
+import { formatLsn, parseLsn, type Lsn } from '@zenith/base';
+import { nodeId, type NodeId } from '@zenith/consensus';
+import { temporaryDirectory } from '@zenith/testing';
+import { pino } from 'pino';
+import { afterEach, beforeEach, expect, test } from 'vitest';
+import { parseConfiguration } from '../configuration/configuration.ts';
+import { localDisk } from '../disk/local-disk.ts';
+import { Safekeeper } from '../safekeeper.ts';
+import { readWal, TestProposer } from '../testing/test-proposer.test-support.ts';
+import { testConfiguration, testIdentity, TestWal } from '../testing/test-wal.test-support.ts';
+
+// Real safekeepers with an archive in a folder.
+
+const identity = testIdentity();
+const start = identity.timelineStartLsn;
+const { segmentSize } = identity;
+const cleanups: (() => void | Promise<unknown>)[] = [];
+let root: string;
+/** How far the safekeepers' clock is ahead. */
+let aheadMs = 0;
+const running = new Map<NodeId, Safekeeper>();
+
+beforeEach(() => {
+  const directory = temporaryDirectory();
+  cleanups.push(() => directory.remove());
+  root = directory.path;
+});
+afterEach(async () => {
+  for (const cleanup of cleanups.splice(0).toReversed()) await cleanup();
+  running.clear();
+  aheadMs = 0;
+});
+
+async function startSafekeeper(id: number): Promise<Safekeeper> {
+  const dataDirectory = join(root, `safekeeper-${id}`);
+  mkdirSync(dataDirectory, { recursive: true });
+  const free = { host: '127.0.0.1', port: 0 };
+  const remoteStorage = { location: join(root, 'remote') };
+  const safekeeper = await Safekeeper.start({
+    dataDirectory,
+    configuration: parseConfiguration({ id, listen: free, http: free, remoteStorage }, 'test'),
+    disk: localDisk,
+    log: pino({ level: 'silent' }),
+    version: '0.0.0',
+    nowMs: () => Date.now() + aheadMs,
+  });
+  running.set(nodeId(id), safekeeper);
+  cleanups.push(async () => {
+    if (running.get(nodeId(id)) === safekeeper) await safekeeper.stop();
+  });
+  return safekeeper;
+}
+
+async function lead(wal: TestWal, ids: readonly number[], members: number): Promise<TestProposer> {
+  const addresses = new Map(
+    [...running].map(
+      ([
+        id,
+        {
+          addresses: { listen },
+        },
+      ]) => [id, listen],
+    ),
+  );
+  const leader = await new TestProposer(identity, testConfiguration(members), addresses, () => wal).connect(
+    ids.map((id) => nodeId(id)),
+  );
+  cleanups.push(() => leader.close());
+  await leader.until(({ synced }) => synced);
+  await leader.commit(wal.endLsn);
+  await leader.until(({ acceptors }) =>
+    acceptors.every(({ node, flushLsn }) => !ids.includes(node) || flushLsn === wal.endLsn),
+  );
+  leader.tick();
+  return leader;
+}
+
+async function lsnOf(
+  id: number,
+  field: 'backupLsn' | 'localStartLsn' | 'commitLsn' | 'remoteConsistentLsn',
+): Promise<Lsn> {
+  const { host, port } = (running.get(nodeId(id)) as Safekeeper).addresses.http;
+  const url = `http://${host}:${port}/v1/tenant/${identity.tenant}/timeline/${identity.timeline}`;
+  return parseLsn(((await (await fetch(url)).json()) as Record<string, string>)[field] ?? '0/0');
+}
+
+/** A pageserver's report: it has everything below in durable layers. */
+async function reportDurable(id: number, lsn: Lsn): Promise<void> {
+  const { host, port } = (running.get(nodeId(id)) as Safekeeper).addresses.http;
+  const url = `http://${host}:${port}/v1/tenant/${identity.tenant}/timeline/${identity.timeline}/remote-consistent`;
+  const headers = { 'content-type': 'application/json' };
+  const response = await fetch(url, { method: 'POST', headers, body: JSON.stringify({ lsn: formatLsn(lsn) }) });
+  expect(response.status).toBe(200);
+}
+
+function segmentsOf(id: number): string[] {
+  const directory = join(root, `safekeeper-${id}`, 'tenants', identity.tenant, identity.timeline);
+  return readdirSync(directory).filter((name) => /^[0-9A-F]{24}$/.test(name));
+}
+
+function archived(): string[] {
+  return readdirSync(join(root, 'remote/wal', identity.tenant, identity.timeline));
+}
+
+const segmentEnd = (lsn: Lsn): Lsn => (lsn - (lsn % segmentSize)) as Lsn;
+
+test('whole segments are archived once, safekeepers let them go when a pageserver has them too, and serve them all the same', async () => {
+  for (const id of [1, 2, 3]) await startSafekeeper(id);
+  const wal = new TestWal(identity).grow(5 * segmentSize);
+  await lead(wal, [1, 2, 3], 3);
+  const complete = segmentEnd(wal.endLsn);
+  for (const id of [1, 2, 3]) await expect.poll(() => lsnOf(id, 'backupLsn'), { timeout: 30_000 }).toBe(complete);
+  const numbers = complete / segmentSize - Math.floor(start / segmentSize);
+  expect(archived().filter((name) => name.endsWith('.json'))).toHaveLength(numbers);
+  expect(archived()).toHaveLength(2 * numbers);
+  // The archive alone lets nothing go.
+  for (const id of [1, 2, 3]) expect(await lsnOf(id, 'localStartLsn')).toBe(start);
+
+  for (const id of [1, 2, 3]) {
+    await expect.poll(() => lsnOf(id, 'commitLsn'), { timeout: 30_000 }).toBe(wal.endLsn);
+    await reportDurable(id, wal.endLsn);
+    await expect.poll(() => lsnOf(id, 'remoteConsistentLsn'), { timeout: 30_000 }).toBe(wal.endLsn);
+    // What lets go is what the control file on the disk says: a stop writes it.
+    await running.get(nodeId(id))?.stop();
+    await startSafekeeper(id);
+    await expect.poll(() => lsnOf(id, 'localStartLsn'), { timeout: 30_000 }).toBe(complete - segmentSize);
+    await expect.poll(() => segmentsOf(id).length, { timeout: 30_000 }).toBeLessThanOrEqual(3);
+    const address = (running.get(nodeId(id)) as Safekeeper).addresses.listen;
+    expect(Buffer.compare(await readWal(address, identity, start, wal.endLsn), wal.bytes(start, wal.endLsn))).toBe(0);
+  }
+});
+
+test('another member takes over when the one whose turn it is does not archive', async () => {
+  for (const id of [2, 3]) await startSafekeeper(id); // 1 is a member, and away
+  const wal = new TestWal(identity).grow(2 * segmentSize);
+  await lead(wal, [2, 3], 3);
+  await expect.poll(() => lsnOf(2, 'commitLsn'), { timeout: 30_000 }).toBe(wal.endLsn);
+  expect(await lsnOf(2, 'backupLsn')).toBe(start);
+  const complete = segmentEnd(wal.endLsn);
+  for (const id of [2, 3]) {
+    await expect
+      .poll(
+        () => {
+          aheadMs += 1_000;
+          return lsnOf(id, 'backupLsn');
+        },
+        { timeout: 30_000 },
+      )
+      .toBe(complete);
+  }
+});
