@@ -33,6 +33,7 @@ export {
 } from './operations/multixact.ts';
 export { appendCommitTimestamp, startCommitTimestamps } from './operations/commit-timestamp.ts';
 export { comparePages, type FieldChange, type PartChange } from './inspect/compare-pages.ts';
+export { runsOf } from './inspect/runs.ts';
 export { decodePage } from './inspect/decode-page.ts';
 export type { DecodedPage, FieldValue, PagePart } from './inspect/decoded-page.ts';
 export { pageResourceManager } from './inspect/page-kind.ts';

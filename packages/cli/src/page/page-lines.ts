@@ -1,6 +1,6 @@
 import { formatLsn } from '@zenith/base';
 import { formatPointInTime } from '@zenith/control-plane';
-import type { DecodedPage, FieldValue, PartChange } from '@zenith/redo';
+import { runsOf, type DecodedPage, type FieldValue, type PartChange } from '@zenith/redo';
 import type { PageEvent } from './replay-history.ts';
 
 /** Longer values are cut in text; `--json` has all of them. Unit: characters. */
@@ -29,7 +29,7 @@ function isMove({ part, change, fields }: PartChange): boolean {
 
 /** What changed, a line for each part; items that only moved share one. */
 export function changeLines(changes: readonly PartChange[]): string[] {
-  const moved = changes.filter(isMove).map(({ part }) => part.slice('item '.length));
+  const moved = changes.filter(isMove).map(({ part }) => Number(part.slice('item '.length)));
   const lines = changes
     .filter((change) => !isMove(change))
     .map(({ part, change, fields }) => {
@@ -41,7 +41,7 @@ export function changeLines(changes: readonly PartChange[]): string[] {
       ]);
       return `${part} ${change}: ${fieldsLine(all)}`;
     });
-  return moved.length === 0 ? lines : [...lines, `moved within the page: item ${moved.join(', ')}`];
+  return moved.length === 0 ? lines : [...lines, `moved within the page: item ${runsOf(moved)}`];
 }
 
 function side(value: FieldValue | undefined): string {

@@ -1,4 +1,7 @@
 import type { DecodedPage, FieldValue, PagePart } from './decoded-page.ts';
+import { rangeOf } from './runs.ts';
+
+const ITEM = 'item ';
 
 /** A field that is not the same; a side is left out where there is no such field. */
 export interface FieldChange {
@@ -15,9 +18,21 @@ export interface PartChange {
   readonly fields: readonly FieldChange[];
 }
 
-/** What differs between two versions of a page, part by part in the order of the page; nothing when they read the same. */
+/** The last `count` items of a page, which have other numbers since items came or went before them. */
+interface Renumbering {
+  readonly count: number;
+  /** The first one's number before and after. */
+  readonly from: number;
+  readonly to: number;
+}
+
+/**
+ * What differs between two versions of a page, part by part in the order of the page; nothing when they read the same. Items that only have other numbers, as on an index page with a new
+ * item among them, are one change of the part `items`.
+ */
 export function comparePages(before: DecodedPage, after: DecodedPage): PartChange[] {
-  const old = new Map(before.parts.map((part) => [part.name, part]));
+  const renumbering = findRenumbering(itemsOf(before), itemsOf(after));
+  const old = new Map(before.parts.map((part) => [nameAfterwards(part.name, renumbering), part]));
   const kind: PartChange[] =
     before.kind === after.kind
       ? []
@@ -27,7 +42,47 @@ export function comparePages(before: DecodedPage, after: DecodedPage): PartChang
     old.delete(part.name);
     return was === undefined ? [added(part)] : changed(was, part);
   });
-  return [...kind, ...changes, ...[...old.values()].map(removed)];
+  return [...kind, ...changes, ...[...old.values()].map(removed), ...renumbered(renumbering)];
+}
+
+function itemsOf({ parts }: DecodedPage): PagePart[] {
+  return parts.filter(({ name }) => name.startsWith(ITEM));
+}
+
+/** None when as many items as before are there: then each is compared with the one of its number. */
+function findRenumbering(before: readonly PagePart[], after: readonly PagePart[]): Renumbering | undefined {
+  if (before.length === after.length) return undefined;
+  const fewer = Math.min(before.length, after.length);
+  let unchanged = 0;
+  while (unchanged < fewer && readTheSame(before[unchanged], after[unchanged])) unchanged++;
+  let count = 0;
+  while (count < fewer - unchanged && readTheSame(before.at(-1 - count), after.at(-1 - count))) count++;
+  return count === 0 ? undefined : { count, from: before.length - count + 1, to: after.length - count + 1 };
+}
+
+/** True for two items of which nothing differs but their number and place. */
+function readTheSame(one: PagePart | undefined, other: PagePart | undefined): boolean {
+  return (
+    one !== undefined &&
+    other !== undefined &&
+    changed(one, other).every(({ fields }) => fields.every(({ name }) => name === 'at'))
+  );
+}
+
+/** The name that a part of the page before has on the page after it; one that none has when the part is gone and its number is another's. */
+function nameAfterwards(name: string, renumbering: Renumbering | undefined): string {
+  if (renumbering === undefined || !name.startsWith(ITEM)) return name;
+  const { from, to } = renumbering;
+  const number = Number(name.slice(ITEM.length));
+  if (number >= from) return `${ITEM}${number - from + to}`;
+  return number >= to ? `${name}, gone` : name;
+}
+
+function renumbered(renumbering: Renumbering | undefined): PartChange[] {
+  if (renumbering === undefined) return [];
+  const { count, from, to } = renumbering;
+  const numbers = { name: 'numbers', before: rangeOf(from, from + count - 1), after: rangeOf(to, to + count - 1) };
+  return [{ part: 'items', change: 'changed', fields: [numbers] }];
 }
 
 function added({ name, fields }: PagePart): PartChange {
