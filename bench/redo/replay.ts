@@ -1,4 +1,4 @@
-import { closeSync, existsSync, openSync, readSync, readdirSync } from 'node:fs';
+import { closeSync, existsSync, fstatSync, openSync, readSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import type { Lsn } from '@zenith/base';
 import {
@@ -46,6 +46,8 @@ import {
 
 const CHUNK = 128 * 1024;
 const PAGES_PER_SLAB = 8192;
+/** Pages that are read from a file at once, as the server combines its reads. */
+const PAGES_PER_READ = 16;
 const FORKS = 4;
 const OPERATION_BYTES_MAX = 64 * 1024;
 const PG_TIMELINE = 1;
@@ -82,17 +84,34 @@ interface RelationPages {
   /** Of the first record that touched it. */
   readonly rmid: number;
   readonly forks: readonly (Page | undefined)[][];
+  /** Those that were read from the files, touched or not. */
+  readonly fromFiles: readonly (Page | undefined)[][];
+}
+
+/** A segment of a relation as it was before the WAL. */
+interface BaseFile {
+  readonly fd: number;
+  readonly blocks: number;
+}
+
+/** `pages[block]`, which exists from then on: an array with holes is slow. */
+function reserve(pages: (Page | undefined)[], block: number): void {
+  while (pages.length <= block) pages.push(undefined);
+}
+
+function emptyForks(): (Page | undefined)[][] {
+  return Array.from({ length: FORKS }, () => []);
 }
 
 /**
- * Decodes WAL and redoes it on every page it touches, in memory: what a server's recovery does with its buffers. Pages come from the files of `base` when they are first touched.
+ * Decodes WAL and redoes it on every page it touches, in memory: what a server's recovery does with its buffers. Pages come from the files of `base` when they are first touched, their neighbours with them.
  * The visibility map bits that heap records clear, and the commit log, are redone, too.
  */
 export class Replay {
   readonly #major: PgMajor;
   readonly #base: string;
   readonly #relations = new Map<number, RelationPages>();
-  readonly #files = new Map<string, number | undefined>();
+  readonly #files = new Map<string, BaseFile | undefined>();
   readonly #commitLog: Page[] = [];
   readonly #clears = new VisibilityMapClears();
   readonly #xact = new XactRecord();
@@ -181,7 +200,7 @@ export class Replay {
     if (relation === undefined || this.#lastRel !== rel) {
       relation = this.#relations.get(rel);
       if (relation === undefined) {
-        relation = { spc, db, rmid, forks: Array.from({ length: FORKS }, () => []) };
+        relation = { spc, db, rmid, forks: emptyForks(), fromFiles: emptyForks() };
         this.#relations.set(rel, relation);
       }
       this.#lastRel = rel;
@@ -189,36 +208,64 @@ export class Replay {
     }
     if (relation.spc !== spc || relation.db !== db) throw new Error(`two relations have the number ${rel}`);
     const pages = relation.forks[fork] as (Page | undefined)[];
-    while (pages.length < block) pages.push(undefined); // dense: an array with holes is slow
-    return (pages[block] ??= this.#load(spc, db, rel, fork, block));
+    if (pages.length <= block) reserve(pages, block);
+    return (pages[block] ??= this.#fromFile(relation, rel, fork, block));
   }
 
   #newPage(): Page {
-    if (this.#slabUsed === PAGES_PER_SLAB) {
+    return this.#pageAt(this.#newPages(1));
+  }
+
+  /** Room for pages side by side: where it begins in the slab. */
+  #newPages(count: number): number {
+    if (this.#slabUsed + count > PAGES_PER_SLAB) {
       this.#slab = new ArrayBuffer(PAGES_PER_SLAB * BLCKSZ);
       this.#slabUsed = 0;
     }
-    const offset = this.#slabUsed++ * BLCKSZ;
+    const offset = this.#slabUsed * BLCKSZ;
+    this.#slabUsed += count;
+    return offset;
+  }
+
+  #pageAt(offset: number): Page {
     return { bytes: new Uint8Array(this.#slab, offset, BLCKSZ), view: new DataView(this.#slab, offset, BLCKSZ) };
   }
 
-  #load(spc: number, db: number, rel: number, fork: number, block: number): Page {
-    const page = this.#newPage();
+  /** The page as it was before the WAL; a new one when the relation did not have it. */
+  #fromFile({ spc, db, fromFiles }: RelationPages, rel: number, fork: number, block: number): Page {
+    const known = fromFiles[fork] as (Page | undefined)[];
+    const read = known[block];
+    if (read !== undefined) return read;
+    const file = this.#file(spc, db, rel, fork, block);
+    const inSegment = block % RELSEG_SIZE;
+    if (file === undefined || inSegment >= file.blocks) return this.#newPage();
+    const first = inSegment - (inSegment % PAGES_PER_READ);
+    const count = Math.min(PAGES_PER_READ, file.blocks - first);
+    const offset = this.#newPages(count);
+    readSync(file.fd, new Uint8Array(this.#slab, offset, count * BLCKSZ), 0, count * BLCKSZ, first * BLCKSZ);
+    const firstBlock = block - inSegment + first;
+    reserve(known, firstBlock + count - 1);
+    for (let i = 0; i < count; i++) known[firstBlock + i] = this.#pageAt(offset + i * BLCKSZ);
+    return known[block] as Page;
+  }
+
+  #file(spc: number, db: number, rel: number, fork: number, block: number): BaseFile | undefined {
     const segment = Math.floor(block / RELSEG_SIZE);
     const path = relationPath(this.#major, { spc, db, rel, fork, segment });
-    let file = this.#files.get(path);
-    if (!this.#files.has(path)) {
-      const name = join(this.#base, path);
-      file = existsSync(name) ? openSync(name, 'r') : undefined;
-      this.#files.set(path, file);
+    if (this.#files.has(path)) return this.#files.get(path);
+    const name = join(this.#base, path);
+    let file: BaseFile | undefined;
+    if (existsSync(name)) {
+      const fd = openSync(name, 'r');
+      file = { fd, blocks: Math.floor(fstatSync(fd).size / BLCKSZ) };
     }
-    if (file !== undefined) readSync(file, page.bytes, 0, BLCKSZ, (block % RELSEG_SIZE) * BLCKSZ);
-    return page;
+    this.#files.set(path, file);
+    return file;
   }
 
   /** Closes the files. */
   close(): void {
-    for (const file of this.#files.values()) if (file !== undefined) closeSync(file);
+    for (const file of this.#files.values()) if (file !== undefined) closeSync(file.fd);
     this.#files.clear();
   }
 
@@ -234,7 +281,7 @@ export class Replay {
       for (const [rel, { spc, db, rmid, forks }] of this.#relations) {
         for (const [block, page] of (forks[MAIN_FORKNUM] ?? []).entries()) {
           if (page === undefined) continue;
-          const other = theirs.#load(spc, db, rel, MAIN_FORKNUM, block);
+          const other = theirs.#page(rmid, spc, db, rel, MAIN_FORKNUM, block);
           if (pageLsn(other) > last) continue; // changed since
           if (!maskPage(this.#major, rmid, page, block)) continue;
           maskPage(this.#major, rmid, other, block);
