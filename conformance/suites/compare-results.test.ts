@@ -28,6 +28,7 @@ test('results that differ in a value, a line or a file are told', () => {
     files: 2,
     identical: 1,
     differences: ['b.out: only on stock'],
+    equalButVolatile: [],
   });
 });
 
@@ -46,4 +47,29 @@ test('the buffers of a plan, and the width they give its frame, do not count', (
     compare({ 'a.out': plan('Buffers: shared hit=1') }, { 'a.out': plan('Buffers: shared hit=101 read=3') })
       .differences,
   ).toEqual([]);
+});
+
+test('the slot of the WAL proposer does not count, another slot does', () => {
+  const rows = (...names: string[]): string =>
+    ` slot_name | plugin \n-----------+--------\n${names.map((name) => ` ${name} | \n`).join('')}(${names.length} rows)\n`;
+  const expanded = (...names: string[]): string =>
+    `${names.map((name, i) => `-[ RECORD ${i + 1} ]-+-----\nslot_name | ${name}\nplugin | \n`).join('') || '(0 rows)\n'}\nselect 1;\n`;
+  for (const show of [rows, expanded]) {
+    const result = compare({ 'slot.out': show() }, { 'slot.out': show('zenith_wal_proposer') });
+    expect(result).toMatchObject({ differences: [], equalButVolatile: ['slot'] });
+    remove();
+    expect(compare({ 'slot.out': show() }, { 'slot.out': show('other') }).differences).toHaveLength(1);
+    remove();
+    expect(compare({ 'a.out': show() }, { 'a.out': show('zenith_wal_proposer') }).differences).toHaveLength(1);
+    remove();
+  }
+});
+
+test('the LSN that pageinspect shows of a GiST page does not count, the rest of the row does', () => {
+  const row = (lsn: string, link: number): string => ` ${lsn} | 0/0 | ${link} | {}\n`;
+  expect(compare({ 'gist.out': row('0/AF20C80', 1) }, { 'gist.out': row('0/FEA8B5D8', 1) }).differences).toEqual([]);
+  remove();
+  expect(compare({ 'gist.out': row('0/AF20C80', 1) }, { 'gist.out': row('0/FEA8B5D8', 2) }).differences).toHaveLength(
+    1,
+  );
 });
