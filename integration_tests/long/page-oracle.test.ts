@@ -51,7 +51,7 @@ beforeAll(async () => {
   // What this server has not read is missing on it from now on: it is read at its start LSN, however old that gets.
   await zenith.run('pg', 'stop', 'main');
   await zenith.startPostgres('main');
-});
+}, 600_000);
 afterAll(() => zenith.destroy());
 
 /** History is dropped when the test says so, and only then. */
