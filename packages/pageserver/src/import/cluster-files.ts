@@ -1,4 +1,4 @@
-import { existsSync, readdirSync, readlinkSync, statSync } from 'node:fs';
+import { existsSync, lstatSync, readdirSync, readlinkSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { CorruptionError } from '@zenith/base';
 import {
@@ -64,11 +64,14 @@ export function listDatabases(root: string, major: PgMajor): DatabaseDirectory[]
   return found.sort((a, b) => a.spc - b.spc || a.db - b.db);
 }
 
-/** Tablespaces besides the two that every cluster has. */
+/** Tablespaces besides the two that every cluster has; the location of one in place is ''. */
 export function listTablespaces(root: string): { readonly oid: number; readonly location: string }[] {
   return readdirSync(join(root, 'pg_tblspc'))
     .filter((name) => /^[1-9][0-9]{0,9}$/.test(name))
-    .map((name) => ({ oid: Number(name), location: readlinkSync(join(root, 'pg_tblspc', name)) }))
+    .map((name) => {
+      const path = join(root, 'pg_tblspc', name);
+      return { oid: Number(name), location: lstatSync(path).isSymbolicLink() ? readlinkSync(path) : '' };
+    })
     .sort((a, b) => a.oid - b.oid);
 }
 

@@ -12,6 +12,7 @@ import {
   storedPageChecksum,
   type Page,
 } from '@zenith/pg-format';
+import { encodeTablespace } from '../ingest/tablespace-location.ts';
 import { ObjectKind } from '../key-space/object.ts';
 import { decodeOriginFile, encodeOriginValue } from '../snapshot/origin-file.ts';
 import type { Cluster } from './cluster.ts';
@@ -93,7 +94,7 @@ class ClusterImport {
     for (const { slru, segment, pages } of slruFiles) this.#putSize(ObjectKind.slruSize, slru, 0, segment, 0, pages);
     this.#putDatabases(databases);
     for (const { oid, location } of listTablespaces(root))
-      this.#putSmall(ObjectKind.tablespace, oid, 0, new TextEncoder().encode(location));
+      this.#putSmall(ObjectKind.tablespace, oid, 0, encodeTablespace(new TextEncoder().encode(location)));
     this.#putTwoPhase();
     this.#putSmall(ObjectKind.checkpoint, 0, 0, this.#cluster.checkpoint);
     this.#putSmall(ObjectKind.controlFile, 0, 0, this.#cluster.controlFile);

@@ -12,6 +12,7 @@ import {
 import { afterEach, describe, expect, it } from 'vitest';
 import { ObjectKind } from '../key-space/object.ts';
 import { Head, data } from './head.test-support.ts';
+import { decodeTablespace } from './tablespace-location.ts';
 
 const PREPARE = 0x10,
   COMMIT_PREPARED = 0xb0,
@@ -78,6 +79,9 @@ describe('small objects', () => {
     expect(Buffer.from(head.small(ObjectKind.tablespace, 16400, 0) ?? []).toString()).toBe('/srv/fast');
     await head.add({ rmid: RM_TBLSPC_ID, info: 0x10, mainData: data([4, 16400]) });
     expect(head.small(ObjectKind.tablespace, 16400, 0)?.length).toBe(0);
+    await head.add({ rmid: RM_TBLSPC_ID, info: 0, mainData: data([4, 16401], Buffer.from('\0')) });
+    expect(decodeTablespace(head.small(ObjectKind.tablespace, 16401, 0) ?? new Uint8Array())).toBe('');
+    expect(head.small(ObjectKind.tablespace, 16401, 0)?.length).toBe(1); // in place, not dropped
     await expect(
       head.add({ rmid: RM_TBLSPC_ID, info: 0, mainData: data([4, 16400], Buffer.from('/srv')) }),
     ).rejects.toThrow(CorruptionError);

@@ -2,6 +2,7 @@ import { CorruptionError } from '@zenith/base';
 import { XLR_RMGR_INFO_MASK, type WalRecord } from '@zenith/pg-format';
 import { ObjectKind } from '../key-space/object.ts';
 import { mainData, putGone, putSmall, unknownRecord, type IngestContext } from './context.ts';
+import { encodeTablespace } from './tablespace-location.ts';
 
 const XLOG_TBLSPC_CREATE = 0x00;
 const XLOG_TBLSPC_DROP = 0x10;
@@ -25,7 +26,7 @@ export function ingestTablespace(context: IngestContext, record: WalRecord): voi
       0,
       0,
       record.endLsn,
-      record.bytes.subarray(offset + HEADER, end),
+      encodeTablespace(record.bytes.subarray(offset + HEADER, end)),
     );
   } else if (info === XLOG_TBLSPC_DROP) {
     putGone(context.target, ObjectKind.tablespace, oid, 0, 0, record.endLsn);

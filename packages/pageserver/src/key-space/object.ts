@@ -18,7 +18,7 @@ export const ObjectKind = {
   relationMap: 4,
   /** A database directory: (spc, db); value = content of its PG_VERSION file, empty when dropped. */
   database: 5,
-  /** A tablespace: (spc); value = its location in UTF-8, empty when dropped. */
+  /** A tablespace: (spc); value = its location in UTF-8, one zero byte when it is in place, empty when dropped. */
   tablespace: 6,
   /** Two-phase state: (spc = high, db = low word of the full transaction id; high is 0 below 17); value = file content, empty when finished. */
   twoPhase: 7,

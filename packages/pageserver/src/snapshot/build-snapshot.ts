@@ -17,6 +17,7 @@ import type { SnapshotCheckpoint, SnapshotManifest, SnapshotRelation } from '@ze
 import { PageserverError } from '../errors.ts';
 import { decodeSize } from '../ingest/object-sizes.ts';
 import { SLRU_GEOMETRY } from '../ingest/slru-geometry.ts';
+import { decodeTablespace } from '../ingest/tablespace-location.ts';
 import { ObjectKind, type SlruKind } from '../key-space/object.ts';
 import type { ScannedKey } from '../timeline/scan.ts';
 import type { Timeline } from '../timeline/timeline.ts';
@@ -68,7 +69,7 @@ export async function buildSnapshot(timeline: Timeline, lsn: Lsn): Promise<Snaps
   if (origins.length > 0) files.add('pg_logical/replorigin_checkpoint', encodeOriginFile(origins));
   const tablespaces = collect(timeline, ObjectKind.tablespace, lsn, ({ spc }, value) => ({
     oid: spc,
-    location: new TextDecoder().decode(value),
+    location: decodeTablespace(value),
   }));
   await setImmediate();
   await addSlruFiles(timeline, lsn, files);

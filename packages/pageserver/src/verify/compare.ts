@@ -30,6 +30,7 @@ import {
 } from '../import/cluster-files.ts';
 import { decodeSize } from '../ingest/object-sizes.ts';
 import { SLRU_GEOMETRY } from '../ingest/slru-geometry.ts';
+import { decodeTablespace } from '../ingest/tablespace-location.ts';
 import { ObjectKind, type SlruKind } from '../key-space/object.ts';
 import type { Timeline } from '../timeline/timeline.ts';
 import { SlruMask } from './slru-mask.ts';
@@ -270,10 +271,10 @@ class Comparer {
     );
     const tablespaces = new Map(listTablespaces(this.#path).map(({ oid, location }) => [oid, location]));
     this.#timeline.scan(ObjectKind.tablespace, this.#lsn, ({ spc }, value) => {
-      if (tablespaces.get(spc) !== new TextDecoder().decode(value))
+      if (tablespaces.get(spc) !== decodeTablespace(value))
         this.#report(
           `pg_tblspc/${spc}`,
-          `the timeline says ${new TextDecoder().decode(value)}, the directory ${tablespaces.get(spc) ?? 'has none'}`,
+          `the timeline says ${decodeTablespace(value)}, the directory ${tablespaces.get(spc) ?? 'has none'}`,
         );
       tablespaces.delete(spc);
     });
