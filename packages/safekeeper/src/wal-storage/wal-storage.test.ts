@@ -100,6 +100,24 @@ describe('the writer', () => {
     await writer.close();
   });
 
+  test('fills the next segment with zeroes while WAL comes in small pieces, not while it comes in bulk', async () => {
+    const disk = new FaultyDisk();
+    const size = 4 * 1024 * 1024;
+    const writer = new WalWriter(new Segments(disk, directory.path, size), (3 * size) as Lsn);
+    const append = (length: number): void => writer.append(new Uint8Array(length));
+    const filled = (): number => disk.count('create', /segment\.tmp$/);
+    for (let i = 0; i < 2; i++) {
+      append(768 * 1024);
+      await writer.sync();
+    }
+    append(8192); // the share from which it is filled is passed, by bulk alone
+    expect(filled()).toBe(0);
+    await writer.sync();
+    append(8192);
+    expect(filled()).toBe(1);
+    await writer.close();
+  });
+
   test('goes on without a preallocated segment when there is no room for one', async () => {
     const disk = new FaultyDisk();
     disk.onOperation = ({ kind, path }) => {

@@ -7,6 +7,9 @@ import { cutWal } from './truncation.ts';
 /** The next segment is prepared once this share of the current one is written. */
 const PREPARE_AT = 0.25;
 
+/** A sync of more than this is dear for its bytes, not for the blocks it allocates: while WAL comes in bulk, zeroes written ahead would only double what the disk has to take. Unit: bytes. */
+const BULK_SYNC_LENGTH = 512 * 1024;
+
 interface OpenSegment {
   readonly number: number;
   readonly file: DiskFile;
@@ -25,12 +28,16 @@ export class WalWriter {
   #directoryDirty = false;
   #syncing = false;
   #writeLsn: Lsn;
+  /** End of the WAL that the latest sync covers, and how much of it no sync before covered. Unit of the length: bytes. */
+  #coveredLsn: Lsn;
+  #syncLength = 0;
 
   /** @param writeLsn end of the valid WAL; what lay beyond on disk was cut off */
   constructor(segments: Segments, writeLsn: Lsn) {
     this.#segments = segments;
     this.#preallocation = new Preallocation(segments);
     this.#writeLsn = writeLsn;
+    this.#coveredLsn = writeLsn;
   }
 
   /** Where the next byte goes. */
@@ -54,7 +61,8 @@ export class WalWriter {
       this.#segment(number).write(bytes, done, count, position);
       this.#writeLsn = (this.#writeLsn + count) as Lsn;
       done += count;
-      if (position + count >= size * PREPARE_AT) this.#preallocation.prepare(number + 1);
+      if (position + count >= size * PREPARE_AT && this.#syncLength <= BULK_SYNC_LENGTH)
+        this.#preallocation.prepare(number + 1);
     }
   }
 
@@ -62,6 +70,8 @@ export class WalWriter {
   async sync(): Promise<void> {
     assert(!this.#syncing, 'one sync at a time');
     this.#syncing = true;
+    this.#syncLength = this.#writeLsn - this.#coveredLsn;
+    this.#coveredLsn = this.#writeLsn;
     const complete = this.#complete;
     this.#complete = [];
     const directory = this.#directoryDirty;
@@ -85,6 +95,7 @@ export class WalWriter {
     this.#closeFiles();
     await cutWal(this.#segments, lsn, true);
     this.#writeLsn = lsn;
+    this.#coveredLsn = lsn;
   }
 
   /** Closes the files; what was not synced may be lost. */
