@@ -1,3 +1,4 @@
+import { gateOf } from '@zenith/auth';
 import { Command } from 'commander';
 import { join, resolve } from 'node:path';
 import { pino } from 'pino';
@@ -41,11 +42,19 @@ async function serve(dataDir: string): Promise<void> {
     takePidFile(pidFile, dataDir);
     pidFileTaken = true;
     const supervisor = new Supervisor(config, dataDir, log);
-    http = await SupervisorHttp.listen(config.http.host, config.http.port, {
+    const { tenant, timeline } = config;
+    const gate = gateOf(config.auth);
+    const handlers = {
       status: () => supervisor.status,
-      stop: (mode) => supervisor.stop(mode),
-      learnSafekeepers: (addresses) => supervisor.learnSafekeepers(addresses),
-    });
+      stop: (mode: 'fast' | 'immediate') => supervisor.stop(mode),
+      learnSafekeepers: (addresses: typeof config.safekeepers) => supervisor.learnSafekeepers(addresses),
+    };
+    http = await SupervisorHttp.listen(
+      config.http.host,
+      config.http.port,
+      handlers,
+      gate === undefined ? undefined : { gate, target: { tenant, timeline } },
+    );
     // The first signal asks for a clean stop, another one for an immediate one.
     let signals = 0;
     const onSignal = (): void => supervisor.stop(signals++ === 0 ? 'fast' : 'immediate');

@@ -67,6 +67,7 @@ load.writer.put(ObjectKind.relationSize, 1663, 5, 1, 0, 0, Uint8Array.of(BLOCKS 
 await load.finish();
 const service = new PageService({
   source: storePageSource(store),
+  gate: undefined,
   log: pino({ level: 'silent' }),
   metrics: pageServiceMetrics(new Registry()),
   buffers: new ResponseBufferPool(),

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { AuthOptionsSchema } from '@zenith/auth';
 import * as v from 'valibot';
 import { PageserverError } from './errors.ts';
 import { DEFAULT_STORAGE_OPTIONS, type StorageOptions } from './timeline/options.ts';
@@ -60,6 +61,8 @@ const schema = v.strictObject({
       generation: v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(0xffff_ffff)),
     }),
   ),
+  /** Whom to let in, and what to show safekeepers; without it everybody is let in. */
+  auth: v.optional(AuthOptionsSchema),
   /** Memory and files of the storage engine. */
   storage: v.optional(storage, {}),
   logLevel: v.optional(v.picklist(['trace', 'debug', 'info', 'warn', 'error']), 'info'),

@@ -1,5 +1,6 @@
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
+import { gateOf, tokensOf } from '@zenith/auth';
 import { openRemoteStorage } from '@zenith/remote-storage';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
@@ -72,7 +73,8 @@ export class Safekeeper {
     let walService: WalService | undefined;
     let archive: WalArchive | undefined;
     try {
-      const { id, connectionsMax, timelinesMax, remoteStorage } = configuration;
+      const { id, connectionsMax, timelinesMax, remoteStorage, auth } = configuration;
+      const gate = gateOf(auth);
       archive =
         remoteStorage === undefined ? undefined : new WalArchive(await openRemoteStorage(remoteStorage.location));
       const timelines = (registry = await TimelineRegistry.open({
@@ -89,6 +91,7 @@ export class Safekeeper {
         ...configuration.listen,
         connectionsMax,
         registry,
+        gate,
         log,
         metrics: senderMetrics(metrics),
         nowMs,
@@ -103,6 +106,8 @@ export class Safekeeper {
         metrics,
         log,
         archive,
+        gate,
+        tokens: tokensOf(auth),
       });
       return new Safekeeper(pidFile, registry, walService, http, startArchiver(options, archive, timelines, metrics));
     } catch (error) {

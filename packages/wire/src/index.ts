@@ -43,15 +43,18 @@ export {
   encodeClientHello,
   encodeServerHello,
   type ClientHello,
+  type ReceivedClientHello,
   type ServerHello,
 } from './page-protocol/hello.ts';
 export {
   CLIENT_HELLO_LENGTH,
+  HELLO_TOKEN_LENGTH_MAX,
   MESSAGE_LENGTH_MAX,
   PAGES_PER_REQUEST_MAX,
   PAGE_LENGTH,
   PAGE_PROTOCOL_MAGIC,
   PAGE_PROTOCOL_VERSION,
+  PAGE_PROTOCOL_VERSION_WITH_TOKEN,
   PageStatus,
   REQUEST_GET_PAGES,
   REQUEST_LENGTH,

@@ -1,3 +1,4 @@
+import type { Tokens } from '@zenith/auth';
 import { parseLsn, type Lsn, type TenantId, type TimelineId } from '@zenith/base';
 import { PostgresClient } from '@zenith/wire';
 import {
@@ -15,6 +16,8 @@ const INTERVAL_MS = 1_000;
 export interface LagMonitorOptions {
   readonly tenant: TenantId;
   readonly timeline: TimelineId;
+  /** What safekeepers are shown. */
+  readonly tokens: Tokens;
   readonly limits: BackpressureLimits;
   /** The safekeepers of now. */
   readonly safekeepers: () => readonly SafekeeperAddress[];
@@ -105,9 +108,15 @@ export class LagMonitor {
   async #client({ id, host, port }: SafekeeperAddress): Promise<PostgresClient> {
     const open = this.#clients.get(id);
     if (open !== undefined) return open;
-    const { tenant, timeline } = this.#options;
+    const { tenant, timeline, tokens } = this.#options;
     const parameters = { ...safekeeperParameters(tenant, timeline), application_name: 'zenith_backpressure' };
-    const client = await PostgresClient.connect({ host, port, parameters, timeoutMs: SAFEKEEPER_CONNECT_TIMEOUT_MS });
+    const client = await PostgresClient.connect({
+      host,
+      port,
+      parameters,
+      password: tokens.token(timeline),
+      timeoutMs: SAFEKEEPER_CONNECT_TIMEOUT_MS,
+    });
     if (this.#closed) client.destroy();
     else this.#clients.set(id, client);
     return client;

@@ -1,3 +1,4 @@
+import { bearerHeaders, type Tokens } from '@zenith/auth';
 import { formatLsn, parseLsn, type Lsn, type TenantId, type TimelineId } from '@zenith/base';
 import { decodeSnapshot, type SnapshotPart } from '@zenith/wire';
 import { Agent, request, type IncomingMessage } from 'node:http';
@@ -15,6 +16,8 @@ export interface SnapshotClientOptions {
   readonly port: number;
   readonly tenant: TenantId;
   readonly timeline: TimelineId;
+  /** What the pageserver is shown. */
+  readonly tokens: Tokens;
 }
 
 /** The pageserver's HTTP interface as a starting compute uses it: see to it that X is ingested, then take the snapshot at X. */
@@ -78,11 +81,15 @@ export class SnapshotClient {
   }
 
   #send(method: string, action: string, body: string | undefined, timeoutMs: number): Promise<IncomingMessage> {
-    const { host, port, tenant, timeline } = this.#options;
+    const { host, port, tenant, timeline, tokens } = this.#options;
     const where = `pageserver at ${host}:${port}`;
     return new Promise((resolve, reject) => {
-      const headers =
-        body === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) };
+      const headers = {
+        ...bearerHeaders(tokens.token(timeline)),
+        ...(body === undefined
+          ? {}
+          : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }),
+      };
       const sent = request({
         host,
         port,

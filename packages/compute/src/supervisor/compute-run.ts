@@ -1,3 +1,4 @@
+import { tokensOf, type Tokens } from '@zenith/auth';
 import { assert, formatLsn, type Lsn } from '@zenith/base';
 import type { Configuration, Term } from '@zenith/consensus';
 import { PageClient, type PageServerAddress } from '@zenith/wire';
@@ -26,6 +27,7 @@ import { findWalTail } from './find-wal-tail.ts';
 import { requirePortFree } from './port.ts';
 import type { BackpressureStatus } from './status.ts';
 import { preloadLibraryPath } from './preload-library.ts';
+import { PageRelay } from './page-relay.ts';
 import { SnapshotLease } from './snapshot-lease.ts';
 
 /** Size of a WAL segment of every cluster `zenith init` makes. Unit: bytes. */
@@ -62,6 +64,7 @@ export interface ComputeRunOptions {
 /** One run of a compute: one term, one data directory, one PostgreSQL. It is brought up once, told to end once, and of no use afterwards. */
 export class ComputeRun {
   readonly #options: ComputeRunOptions;
+  readonly #tokens: Tokens;
   readonly #proposer: WalProposer;
   readonly #phases = new PhaseTimer();
   /** Rejects when what the run needs has ended. */
@@ -73,12 +76,15 @@ export class ComputeRun {
   #lagMonitor: LagMonitor | undefined;
   #computeDir: string | undefined;
   #lease: SnapshotLease | undefined;
+  #relay: PageRelay | undefined;
   #ending = false;
 
   constructor(options: ComputeRunOptions) {
     this.#options = options;
     const { config, log, continuesTerm } = options;
+    this.#tokens = tokensOf(config.auth);
     this.#proposer = new WalProposer({
+      tokens: this.#tokens,
       identity: {
         tenant: config.tenant,
         timeline: config.timeline,
@@ -212,6 +218,7 @@ export class ComputeRun {
       this.#lagMonitor?.close();
       await this.#forwarder?.close();
       this.#proposer.close();
+      this.#relay?.close();
       await this.#lease?.end();
     }
   }
@@ -243,16 +250,21 @@ export class ComputeRun {
   ): Promise<void> {
     const { config, log, systemSettings } = this.#options;
     const { tenant, timeline, pageserver, postgres, systemId, timeouts } = config;
-    const snapshots = new SnapshotClient({ host: pageserver.host, port: pageserver.httpPort, tenant, timeline });
+    const tokens = this.#tokens;
+    const http = { host: pageserver.host, port: pageserver.httpPort, tenant, timeline, tokens };
+    const snapshots = new SnapshotClient(http);
     const pageServer: PageServerAddress = { kind: 'tcp', host: pageserver.host, port: pageserver.port };
+    const owner = user.spawnAs.uid === undefined ? undefined : { uid: user.uid, gid: user.gid };
+    const relayPath = join(computeDir, 'pages.sock');
+    if (config.auth !== undefined)
+      this.#relay = await PageRelay.listen({ path: relayPath, owner, pageserver, tenant, timeline, tokens, log });
     let pages: PageClient | undefined;
     const tail = findWalTail({ config, segmentSize: WAL_SEGMENT_SIZE, startLsn, donor, term, log });
     tail.catch(() => undefined); // it is awaited late; until then its failure is not unhandled
     try {
       await snapshots.waitFor(startLsn, timeouts.pageserverMs);
       this.#phases.end('ingestWaitMs');
-      const ofLease = new SnapshotClient({ host: pageserver.host, port: pageserver.httpPort, tenant, timeline });
-      this.#lease = new SnapshotLease(ofLease, startLsn, log);
+      this.#lease = new SnapshotLease(new SnapshotClient(http), startLsn, log);
       const leased = this.#lease.begin();
       leased.catch(() => undefined); // it is awaited late; until then its failure is not unhandled
       const built = await buildDataDirectory({
@@ -262,12 +274,12 @@ export class ComputeRun {
         startLsn,
         pgdata: join(computeDir, 'pgdata'),
         tablespaces: join(computeDir, 'tablespaces'),
-        pageServer,
+        pageServer: this.#relay === undefined ? pageServer : { kind: 'unix', path: relayPath },
         major: postgres.major,
         segmentSize: WAL_SEGMENT_SIZE,
         presenceMap: join(computeDir, 'presence.map'),
         usedFiles: used,
-        owner: user.spawnAs.uid === undefined ? undefined : { uid: user.uid, gid: user.gid },
+        owner,
         server: postgres,
         systemSettings,
         snapshot: snapshots.snapshot(startLsn, timeouts.pageserverMs),
@@ -277,6 +289,7 @@ export class ComputeRun {
             address: pageServer,
             tenant,
             timeline,
+            token: tokens.token(timeline),
             timeoutMs: timeouts.pageserverMs,
           });
           return pages.getPages(relation, block, count, startLsn);
@@ -345,6 +358,7 @@ export class ComputeRun {
     this.#lagMonitor = new LagMonitor({
       tenant: config.tenant,
       timeline: config.timeline,
+      tokens: this.#tokens,
       limits: config.backpressure,
       safekeepers: () => this.#proposer.safekeepers,
       commitLsn: () => this.#proposer.commitLsn,

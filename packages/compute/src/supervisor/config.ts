@@ -1,4 +1,5 @@
 import { formatLsn, isId, parseLsn, type Lsn, type SystemId, type TenantId, type TimelineId } from '@zenith/base';
+import { AuthOptionsSchema } from '@zenith/auth';
 import { PG_MAJORS } from '@zenith/pg-format';
 import { allMembers, isConfiguration, MEMBERS_MAX, nodeId, type Configuration, type NodeId } from '@zenith/consensus';
 import { readFileSync } from 'node:fs';
@@ -143,6 +144,8 @@ const ComputeConfigSchema = v.strictObject({
     }),
     {},
   ),
+  /** Whom to let in, and what to show pageserver and safekeepers; without it everybody is let in. */
+  auth: v.optional(AuthOptionsSchema),
   timeouts: v.optional(
     v.strictObject({
       /** Longest wait for a quorum of safekeepers at start. */

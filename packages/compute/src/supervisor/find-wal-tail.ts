@@ -1,3 +1,4 @@
+import { tokensOf } from '@zenith/auth';
 import { formatLsn, type Lsn, type TimelineId } from '@zenith/base';
 import type { Term } from '@zenith/consensus';
 import { readWalTail, type WalTail } from '../data-directory/wal-tail.ts';
@@ -34,7 +35,7 @@ export async function findWalTail({
   const { tenant, timeline, ancestors } = config;
   const { major } = config.postgres;
   if (startLsn > config.startLsn) {
-    const source: SafekeeperWalSource = { address: donor, tenant, timeline, term };
+    const source: SafekeeperWalSource = { address: donor, tenant, timeline, tokens: tokensOf(config.auth), term };
     return readWalTail({
       major,
       segmentSize,
@@ -65,9 +66,11 @@ export async function findWalTail({
 /** Committed WAL of another timeline from the first safekeeper that has it. */
 async function readFromAny(config: ComputeConfig, timeline: TimelineId, from: Lsn, to: Lsn): Promise<Uint8Array> {
   let failure: unknown;
+  const { tenant } = config;
+  const tokens = tokensOf(config.auth);
   for (const address of config.safekeepers) {
     try {
-      return await readSafekeeperWal({ address, tenant: config.tenant, timeline }, from, to);
+      return await readSafekeeperWal({ address, tenant, timeline, tokens }, from, to);
     } catch (error) {
       failure = error;
     }

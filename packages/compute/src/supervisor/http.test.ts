@@ -1,4 +1,8 @@
-import { lsn } from '@zenith/base';
+import { writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { Gate, keyFileName, mintToken, newKey } from '@zenith/auth';
+import { lsn, newTenantId, newTimelineId } from '@zenith/base';
+import { temporaryDirectory } from '@zenith/testing';
 import { afterEach, describe, expect, it } from 'vitest';
 import { SupervisorHttp } from './http.ts';
 import type { SupervisorStatus } from './status.ts';
@@ -109,5 +113,47 @@ describe('the supervisor over HTTP', () => {
         learnSafekeepers: () => undefined,
       }),
     ).rejects.toMatchObject({ code: 'port-taken' });
+  });
+});
+
+describe('the supervisor over HTTP, where a token is required', () => {
+  it('answers nobody whose token is not good for its timeline', async () => {
+    const directory = temporaryDirectory();
+    const target = { tenant: newTenantId(), timeline: newTimelineId() };
+    const key = newKey();
+    const privateFile = join(directory.path, 'private.pem');
+    writeFileSync(privateFile, key.privatePem, { mode: 0o600 });
+    writeFileSync(join(directory.path, keyFileName(key.id)), key.publicPem);
+    const stops: string[] = [];
+    const handlers = {
+      status: () => running,
+      stop: (mode: string) => stops.push(mode),
+      learnSafekeepers: () => undefined,
+    };
+    const http = await SupervisorHttp.listen('127.0.0.1', 0, handlers, { gate: new Gate(directory.path), target });
+    const status = async (method: string, path: string, token?: string): Promise<number> => {
+      const headers: Record<string, string> = token === undefined ? {} : { authorization: `Bearer ${token}` };
+      return (await fetch(`http://127.0.0.1:${http.port}${path}`, { method, headers })).status;
+    };
+    try {
+      const admin = await mintToken(privateFile, { role: 'admin', ...target });
+      const monitor = await mintToken(privateFile, { role: 'monitor', ...target });
+      const elsewhere = await mintToken(privateFile, { role: 'admin', ...target, timeline: newTimelineId() });
+      for (const path of ['/healthz', '/metrics', '/v1/status']) {
+        expect([path, await status('GET', path)]).toEqual([path, 401]);
+        expect([path, await status('GET', path, elsewhere)]).toEqual([path, 403]);
+        expect([path, await status('GET', path, monitor)]).toEqual([path, 200]);
+      }
+      expect(await status('POST', '/v1/stop')).toBe(401);
+      expect(await status('POST', '/v1/stop', monitor)).toBe(403);
+      expect(await status('POST', '/v1/safekeepers', monitor)).toBe(403);
+      expect(await status('GET', '/nothing')).toBe(401);
+      expect(stops).toEqual([]);
+      expect(await status('POST', '/v1/stop', admin)).toBe(202);
+      expect(stops).toEqual(['fast']);
+    } finally {
+      http.close();
+      directory.remove();
+    }
   });
 });

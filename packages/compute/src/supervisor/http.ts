@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { bearerToken, httpStatusOf, AuthError, type Action, type Gate, type Target } from '@zenith/auth';
 import * as v from 'valibot';
 import { ComputeError, messageOf, systemCodeOf } from '../errors.ts';
 import type { StopMode } from '../postgres/postgres-process.ts';
@@ -16,6 +17,20 @@ export interface SupervisorHttpHandlers {
   /** Remembers where safekeepers are that may become members. */
   learnSafekeepers(addresses: readonly SafekeeperAddress[]): void;
 }
+
+/** Who is let in. */
+export interface SupervisorGate {
+  readonly gate: Gate;
+  /** The timeline of the compute, which every request is about. */
+  readonly target: Target;
+}
+
+/** What requests ask of a token; all others `manage`. */
+const ACTIONS: Readonly<Record<string, Action>> = {
+  'GET /healthz': 'observe',
+  'GET /metrics': 'observe',
+  'GET /v1/status': 'observe',
+};
 
 /** Longest request body that is read. Unit: bytes. */
 const BODY_MAX = 4096;
@@ -49,11 +64,16 @@ export class SupervisorHttp {
     this.#server = server;
   }
 
-  /** @throws ComputeError `port-taken` */
-  static async listen(host: string, port: number, handlers: SupervisorHttpHandlers): Promise<SupervisorHttp> {
+  /** Begins to listen. @param gate left out: everybody is let in @throws ComputeError `port-taken` */
+  static async listen(
+    host: string,
+    port: number,
+    handlers: SupervisorHttpHandlers,
+    gate?: SupervisorGate,
+  ): Promise<SupervisorHttp> {
     const server = createServer(
       { requestTimeout: REQUEST_TIMEOUT_MS, maxHeaderSize: 16_384 },
-      (request, response) => void serve(request, response, handlers),
+      (request, response) => void serve(request, response, handlers, gate),
     );
     try {
       await new Promise<void>((resolve, reject) => {
@@ -88,9 +108,12 @@ async function serve(
   request: IncomingMessage,
   response: ServerResponse,
   handlers: SupervisorHttpHandlers,
+  gate: SupervisorGate | undefined,
 ): Promise<void> {
   try {
     const { pathname } = new URL(request.url ?? '/', 'http://localhost');
+    const action = ACTIONS[`${request.method} ${pathname}`] ?? 'manage';
+    await gate?.gate.admit(bearerToken(request.headers.authorization), action, gate.target);
     switch (`${request.method} ${pathname}`) {
       case 'GET /healthz': {
         const { state, message } = handlers.status();
@@ -129,7 +152,10 @@ async function serve(
         throw new HttpError(404, 'not-found', `there is no ${request.method} ${pathname}`);
     }
   } catch (error) {
-    if (error instanceof HttpError) answer(response, error.status, { code: error.code, message: error.message });
+    const status = httpStatusOf(error);
+    if (status !== undefined && error instanceof AuthError)
+      answer(response, status, { code: error.code, message: error.message });
+    else if (error instanceof HttpError) answer(response, error.status, { code: error.code, message: error.message });
     else answer(response, 500, { code: 'internal', message: messageOf(error) });
   }
 }

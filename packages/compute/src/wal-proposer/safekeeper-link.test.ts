@@ -1,3 +1,4 @@
+import { NO_TOKENS } from '@zenith/auth';
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Server } from 'node:net';
 import { lsn, type Lsn, type TenantId, type TimelineId } from '@zenith/base';
@@ -47,6 +48,7 @@ async function connectedLink(): Promise<{
     timeline: '22'.repeat(16) as TimelineId,
     recent: () => recent,
     local: () => undefined,
+    tokens: NO_TOKENS,
     address: () => undefined,
     holder: () => undefined,
   };

@@ -110,7 +110,7 @@ export class SafekeeperLink {
 
   async #connect(): Promise<void> {
     const { id, host, port } = this.#address;
-    const { tenant, timeline } = this.#sources;
+    const { tenant, timeline, tokens } = this.#sources;
     let reason: string;
     let wasConnected = false;
     try {
@@ -118,6 +118,7 @@ export class SafekeeperLink {
         host,
         port,
         parameters: safekeeperParameters(tenant, timeline),
+        password: tokens.token(timeline),
         timeoutMs: SAFEKEEPER_CONNECT_TIMEOUT_MS,
       });
       this.#client = client;

@@ -1,3 +1,4 @@
+import type { Tokens } from '@zenith/auth';
 import type { Lsn, TenantId, TimelineId } from '@zenith/base';
 import { WalStreamReader } from '@zenith/wire';
 import { SAFEKEEPER_CONNECT_TIMEOUT_MS, safekeeperParameters, type SafekeeperAddress } from './safekeeper-address.ts';
@@ -7,6 +8,8 @@ export interface SafekeeperWalSource {
   readonly address: SafekeeperAddress;
   readonly tenant: TenantId;
   readonly timeline: TimelineId;
+  /** What the safekeeper is shown. */
+  readonly tokens: Tokens;
   /** Read up to the flush LSN while this term is the safekeeper's; left out: committed WAL only. */
   readonly term?: number;
   readonly timeoutMs?: number;
@@ -14,12 +17,13 @@ export interface SafekeeperWalSource {
 
 /** Connects to a safekeeper and asks for WAL from `from` on. @throws what {@link WalStreamReader.open} throws */
 export function openSafekeeperWal(source: SafekeeperWalSource, from: Lsn): Promise<WalStreamReader> {
-  const { address, tenant, timeline, term } = source;
+  const { address, tenant, timeline, tokens, term } = source;
   return WalStreamReader.open(
     {
       host: address.host,
       port: address.port,
       parameters: safekeeperParameters(tenant, timeline, term),
+      password: tokens.token(timeline),
       timeoutMs: source.timeoutMs ?? SAFEKEEPER_CONNECT_TIMEOUT_MS,
     },
     from,

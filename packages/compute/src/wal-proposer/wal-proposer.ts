@@ -1,3 +1,4 @@
+import { NO_TOKENS, type Tokens } from '@zenith/auth';
 import { assert, formatLsn, INVALID_LSN, unreachable, type Lsn } from '@zenith/base';
 import {
   APPEND_BYTES_MAX_DEFAULT,
@@ -28,6 +29,8 @@ export interface ProposerLog {
 
 /** Whose WAL to propose, and to whom. */
 export interface WalProposerOptions {
+  /** What safekeepers are shown; nothing when left out. */
+  readonly tokens?: Tokens;
   readonly identity: TimelineIdentity;
   /** Where safekeepers are: at least every member of the configuration. */
   readonly safekeepers: readonly SafekeeperAddress[];
@@ -106,6 +109,7 @@ export class WalProposer {
     const sources = {
       tenant: options.identity.tenant,
       timeline: options.identity.timeline,
+      tokens: options.tokens ?? NO_TOKENS,
       recent: () => this.#recent,
       local: () => this.#local,
       address: (node: NodeId) => this.#links.address(node),

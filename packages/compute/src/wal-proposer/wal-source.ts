@@ -1,3 +1,4 @@
+import type { Tokens } from '@zenith/auth';
 import { lsn, type Lsn, type TenantId, type TimelineId } from '@zenith/base';
 import type { NodeId, Term } from '@zenith/consensus';
 import type { WalStreamReader } from '@zenith/wire';
@@ -11,6 +12,8 @@ import { openSafekeeperWal } from './safekeeper-wal-reader.ts';
 export interface WalSources {
   readonly tenant: TenantId;
   readonly timeline: TimelineId;
+  /** What safekeepers are shown. */
+  readonly tokens: Tokens;
   /** The WAL of this compute that is still in memory; undefined before the election. */
   recent(): RecentWal | undefined;
   /** The WAL of this compute in files; undefined while it has no PostgreSQL. */
@@ -96,9 +99,9 @@ export class AppendBytes {
       this.close();
       const address = this.#sources.address(donor);
       if (address === undefined) throw new ComputeError('wal-unavailable', `safekeeper ${donor} is not known here`);
-      const { tenant, timeline } = this.#sources;
+      const { tenant, timeline, tokens } = this.#sources;
       open = {
-        reader: await openSafekeeperWal({ address, tenant, timeline, term }, at),
+        reader: await openSafekeeperWal({ address, tenant, timeline, tokens, term }, at),
         donor,
         position: at,
         rest: new Uint8Array(0),

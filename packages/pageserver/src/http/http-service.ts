@@ -9,6 +9,7 @@ import {
   parseTimelineId,
   type Lsn,
 } from '@zenith/base';
+import type { Gate } from '@zenith/auth';
 import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
 import type { Registry } from 'prom-client';
 import * as v from 'valibot';
@@ -22,6 +23,7 @@ import { streamSnapshot } from '../snapshot/stream-snapshot.ts';
 import type { TimelineStore } from '../timeline/timeline-store.ts';
 import type { Timeline } from '../timeline/timeline.ts';
 import { describeTimeline } from './describe-timeline.ts';
+import { addGate } from './gate.ts';
 import { addPageRoutes } from './page-routes.ts';
 import { addHistory } from './history-routes.ts';
 import { parseBody } from './parse-body.ts';
@@ -38,6 +40,9 @@ const STATUS_BY_CODE: Readonly<Record<string, number>> = {
   'invalid-lsn': 400,
   'bad-request': 400,
   'lsn-outside-history': 400,
+  'credentials-missing': 401,
+  'credentials-invalid': 401,
+  'credentials-forbidden': 403,
   'time-before-history': 400,
   'time-after-last-commit': 400,
   'no-such-timeline': 404,
@@ -72,6 +77,8 @@ export interface HttpServiceOptions {
   /** Undefined: there is no remote storage. */
   readonly remote: RemoteTimelines | undefined;
   readonly collector: Collector;
+  /** Undefined: everybody is let in. */
+  readonly gate: Gate | undefined;
   readonly metrics: Registry;
   readonly version: string;
   /** How long a snapshot waits for WAL that has not been ingested yet. Unit: ms. */
@@ -96,6 +103,7 @@ export class HttpService {
     this.#options = options;
     this.#startedAt = options.now();
     this.#server = Fastify({ bodyLimit: BODY_BYTES_MAX, forceCloseConnections: true });
+    if (options.gate !== undefined) addGate(this.#server, options.gate);
     this.#server.setErrorHandler((error: Error, _request, reply) => sendError(error, reply));
     this.#server.setNotFoundHandler((request, reply) =>
       reply.status(404).send({ code: 'not-found', message: `there is no ${request.method} ${request.url}` }),
@@ -225,7 +233,8 @@ export class HttpService {
   }
 }
 
-function sendError(error: Error, reply: FastifyReply): FastifyReply {
+/** Answers with what a failure is: its code and message, and the status of the code. */
+export function sendError(error: Error, reply: FastifyReply): FastifyReply {
   // A broken invariant must not be answered and forgotten: the process ends.
   if (error instanceof AssertionError) {
     setImmediate(() => {

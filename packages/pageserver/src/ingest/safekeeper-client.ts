@@ -1,4 +1,5 @@
 import { request } from 'node:http';
+import { bearerHeaders, type Tokens } from '@zenith/auth';
 import {
   formatLsn,
   parseLsn,
@@ -38,10 +39,13 @@ const schema = v.array(
 );
 
 /** Asks a safekeeper which timelines it has. @throws PageserverError `wal-source-failed` when it does not answer, or not as it should */
-export async function listSafekeeperTimelines(safekeeper: SafekeeperAddress): Promise<SafekeeperTimeline[]> {
+export async function listSafekeeperTimelines(
+  safekeeper: SafekeeperAddress,
+  tokens: Tokens,
+): Promise<SafekeeperTimeline[]> {
   const where = `safekeeper ${safekeeper.id} at ${safekeeper.host}:${safekeeper.httpPort}`;
   try {
-    const timelines = v.parse(schema, JSON.parse(await call(safekeeper, 'GET', '/v1/timelines')));
+    const timelines = v.parse(schema, JSON.parse(await call(safekeeper, tokens.token(), 'GET', '/v1/timelines')));
     return timelines.map((entry) => ({
       tenant: parseTenantId(entry.tenant),
       timeline: parseTimelineId(entry.timeline),
@@ -56,13 +60,20 @@ export async function listSafekeeperTimelines(safekeeper: SafekeeperAddress): Pr
 /** Tells a safekeeper up to where remote storage has a timeline's layers. The one whose WAL is followed hears it there; the others let go of WAL too. @throws PageserverError `wal-source-failed` */
 export async function reportRemoteConsistent(
   safekeeper: SafekeeperAddress,
+  tokens: Tokens,
   tenant: TenantId,
   timeline: TimelineId,
   lsn: Lsn,
 ): Promise<void> {
   const body = JSON.stringify({ lsn: formatLsn(lsn) });
   try {
-    await call(safekeeper, 'POST', `/v1/tenant/${tenant}/timeline/${timeline}/remote-consistent`, body);
+    await call(
+      safekeeper,
+      tokens.token(timeline),
+      'POST',
+      `/v1/tenant/${tenant}/timeline/${timeline}/remote-consistent`,
+      body,
+    );
   } catch (cause) {
     throw new PageserverError('wal-source-failed', `safekeeper ${safekeeper.id}: ${(cause as Error).message}`, {
       cause,
@@ -70,9 +81,15 @@ export async function reportRemoteConsistent(
   }
 }
 
-function call({ host, httpPort }: SafekeeperAddress, method: string, path: string, body?: string): Promise<string> {
+function call(
+  { host, httpPort }: SafekeeperAddress,
+  token: string | undefined,
+  method: string,
+  path: string,
+  body?: string,
+): Promise<string> {
   return new Promise((resolve, reject) => {
-    const headers = body === undefined ? {} : { 'content-type': 'application/json' };
+    const headers = { ...bearerHeaders(token), ...(body === undefined ? {} : { 'content-type': 'application/json' }) };
     const signal = AbortSignal.timeout(TIMEOUT_MS);
     const sent = request({ host, port: httpPort, path, method, headers, signal }, (response) => {
       const chunks: Buffer[] = [];

@@ -1,4 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Tokens } from '@zenith/auth';
 import { AssertionError, CorruptionError, formatLsn, type Lsn, type TenantId, type TimelineId } from '@zenith/base';
 import type { Logger } from 'pino';
 import type { SafekeeperAddress } from '../options.ts';
@@ -37,6 +38,8 @@ export interface FollowedTimeline extends IngestTarget {
 /** What followers share. */
 export interface FollowerContext {
   readonly log: Logger;
+  /** What safekeepers are shown. */
+  readonly tokens: Tokens;
   readonly metrics: IngestMetrics;
   /** A monotonic clock. Unit: ms. */
   readonly now: () => number;
@@ -213,6 +216,7 @@ export class TimelineFollower {
       this.#log.info({ safekeeper: candidate.safekeeper.id, lsn: formatLsn(timeline.lastRecordLsn) }, 'following WAL');
       await receiveWal({
         safekeeper: candidate.safekeeper,
+        token: this.#context.tokens.token(timeline.timeline),
         tenant: timeline.tenant,
         timeline: timeline.timeline,
         systemId: this.#ingest.walOptions.systemId,

@@ -1,3 +1,4 @@
+import { NO_TOKENS } from '@zenith/auth';
 import { parseLsn, type Lsn } from '@zenith/base';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
@@ -16,6 +17,7 @@ afterEach(async () => {
 });
 
 const context = {
+  tokens: NO_TOKENS,
   log: pino({ level: 'silent' }),
   metrics: ingestMetrics(new Registry(), () => []),
   now: () => performance.now(),

@@ -32,6 +32,8 @@ export interface IngestProgress {
 /** Whose WAL, from where, and who takes it. */
 export interface WalReceiverOptions {
   readonly safekeeper: SafekeeperAddress;
+  /** Shown to the safekeeper; undefined where none is required. */
+  readonly token: string | undefined;
   readonly tenant: TenantId;
   readonly timeline: TimelineId;
   /** The database system whose WAL it must be. */
@@ -62,6 +64,7 @@ export async function receiveWal(options: WalReceiverOptions): Promise<void> {
       application_name: 'pageserver',
       options: `-c zenith.tenant=${tenant} -c zenith.timeline=${timeline}`,
     },
+    password: options.token,
     timeoutMs: CONNECT_TIMEOUT_MS,
   });
   const stop = (): void => client.destroy();

@@ -78,14 +78,15 @@ export class WalSources {
 
   async #ask(safekeeper: SafekeeperAddress): Promise<void> {
     try {
-      for (const listed of await listSafekeeperTimelines(safekeeper)) {
+      for (const listed of await listSafekeeperTimelines(safekeeper, this.#context.tokens)) {
         const { tenant, timeline, commitLsn, remoteConsistentLsn } = listed;
         const followed = this.#timelines.find(tenant, timeline);
         const wanted = !this.#stopped && this.#safekeepers.includes(safekeeper); // it may have been replaced meanwhile
         if (followed === undefined || !wanted) continue;
         this.#offer(followed, safekeeper, commitLsn);
         const durable = Math.min(followed.remoteConsistentLsn, commitLsn) as Lsn;
-        if (durable > remoteConsistentLsn) await reportRemoteConsistent(safekeeper, tenant, timeline, durable);
+        if (durable > remoteConsistentLsn)
+          await reportRemoteConsistent(safekeeper, this.#context.tokens, tenant, timeline, durable);
       }
       if (this.#complainedAt.delete(safekeeper.id))
         this.#context.log.info({ safekeeper: safekeeper.id }, 'safekeeper answers again');

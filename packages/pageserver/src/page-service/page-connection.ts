@@ -1,4 +1,5 @@
 import type { Socket } from 'node:net';
+import { AuthError, type Gate } from '@zenith/auth';
 import { AssertionError, CorruptionError, ZenithError, formatLsn, type Lsn } from '@zenith/base';
 import {
   CLIENT_HELLO_LENGTH,
@@ -12,6 +13,7 @@ import {
   encodePagesHeader,
   encodeServerHello,
   newGetPagesRequest,
+  type ClientHello,
   type GetPagesRequest,
 } from '@zenith/wire';
 import type { Logger } from 'pino';
@@ -31,6 +33,8 @@ const HELLO_TIMEOUT_MS = 10_000;
 /** What all connections of a page service share. */
 export interface PageConnectionContext {
   readonly source: PageSource;
+  /** Undefined: everybody is let in. */
+  readonly gate: Gate | undefined;
   readonly log: Logger;
   readonly metrics: PageServiceMetrics;
   readonly buffers: ResponseBufferPool;
@@ -114,8 +118,41 @@ export class PageConnection {
       this.#input.subarray(this.#position, this.#position + CLIENT_HELLO_LENGTH),
       this.#peer,
     );
-    this.#position += CLIENT_HELLO_LENGTH;
+    const end = this.#position + CLIENT_HELLO_LENGTH + hello.tokenLength;
+    if (this.#input.length < end) {
+      this.#socket.resume();
+      return false;
+    }
+    const token = this.#input.toString('latin1', this.#position + CLIENT_HELLO_LENGTH, end);
+    this.#position = end;
     this.#socket.setTimeout(0);
+    const { gate } = this.#context;
+    if (gate === undefined) return this.#welcome(hello);
+    this.#busy = true;
+    void gate.admit(token, 'read-pages', hello).then(
+      () => {
+        this.#busy = false;
+        if (!this.#abort.signal.aborted && this.#welcome(hello)) this.#goOn();
+      },
+      (error: unknown) => this.#turnAway(hello, error),
+    );
+    return false;
+  }
+
+  /** Sends away who may not read this timeline; nothing it has sent is read any more. */
+  #turnAway({ tenant, timeline }: ClientHello, error: unknown): void {
+    if (!(error instanceof AuthError)) throw error;
+    this.#context.log.warn(
+      { peer: this.#peer, tenant, timeline, reason: error.message },
+      'page connection refused: not authorized',
+    );
+    this.#context.metrics.refusals.inc();
+    this.#socket.end(encodeServerHello(PageStatus.unauthorized, error.message));
+    this.#socket.destroySoon();
+  }
+
+  /** True when there is such a timeline, so that requests may follow. */
+  #welcome(hello: ClientHello): boolean {
     this.#timeline = this.#context.source.timeline(hello.tenant, hello.timeline);
     if (this.#timeline === undefined) {
       this.#context.log.warn(

@@ -1,5 +1,7 @@
 import { connect, type Socket } from 'node:net';
+import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { Gate, keyFileName, mintToken, newKey, type Identity } from '@zenith/auth';
 import { lsn, newTenantId, newTimelineId, type Lsn } from '@zenith/base';
 import { BLCKSZ } from '@zenith/pg-format';
 import { PageClient, encodeClientHello, encodeGetPagesRequest, newGetPagesRequest } from '@zenith/wire';
@@ -85,6 +87,7 @@ beforeEach(async () => {
   metrics = pageServiceMetrics(new Registry());
   service = new PageService({
     source: storePageSource(store),
+    gate: undefined,
     log: pino({ level: 'silent' }),
     metrics,
     buffers: new ResponseBufferPool(),
@@ -257,5 +260,76 @@ describe('page service', () => {
     });
     expect((await pages.getPages(relation, 2, 1, lsn(START + 8)))[0]).toBe(2);
     pages.close();
+  });
+});
+
+describe('a page service that requires a token', () => {
+  let guarded: PageService;
+  let guardedPort: number;
+  let mint: (identity: Identity, lifetimeSeconds?: number) => Promise<string>;
+
+  beforeEach(async () => {
+    const key = newKey();
+    const privateFile = join(directory.path, 'private.pem');
+    writeFileSync(privateFile, key.privatePem, { mode: 0o600 });
+    writeFileSync(join(directory.path, keyFileName(key.id)), key.publicPem);
+    mint = (identity, lifetimeSeconds) => mintToken(privateFile, identity, lifetimeSeconds);
+    guarded = new PageService({
+      source: storePageSource(store),
+      gate: new Gate(directory.path),
+      log: pino({ level: 'silent' }),
+      metrics,
+      buffers: new ResponseBufferPool(),
+      waitTimeoutMs: 300,
+      now: () => performance.now(),
+    });
+    guardedPort = await guarded.listen({ host: '127.0.0.1', port: 0 });
+  });
+  afterEach(() => guarded.close());
+
+  const read = async (token: string | undefined): Promise<number | undefined> => {
+    const { tenant, timeline: id } = timeline;
+    const address = { kind: 'tcp', host: '127.0.0.1', port: guardedPort } as const;
+    const pages = await PageClient.connect({ address, tenant, timeline: id, token, timeoutMs: 5000 });
+    try {
+      return (await pages.getPages(relation, 3, 1, lsn(START + 8)))[0];
+    } finally {
+      pages.close();
+    }
+  };
+
+  it('serves the compute of the timeline, and nobody without a token that is good for it', async () => {
+    const { tenant, timeline: id } = timeline;
+    expect(await read(await mint({ role: 'compute', tenant, timeline: id }))).toBe(3);
+    const refused = [
+      undefined,
+      'nonsense',
+      await mint({ role: 'compute', tenant, timeline: id }, -1),
+      await mint({ role: 'reader', tenant, timeline: id }),
+      await mint({ role: 'compute', tenant, timeline: newTimelineId() }),
+      await mint({ role: 'compute', tenant: newTenantId(), timeline: id }),
+    ];
+    for (const token of refused) await expect(read(token)).rejects.toMatchObject({ code: 'unauthorized' });
+  });
+
+  it('answers a request that came with the hello, in whatever pieces they arrive', async () => {
+    const { tenant, timeline: id } = timeline;
+    const token = await mint({ role: 'compute', tenant, timeline: id });
+    const socket = connect(guardedPort, '127.0.0.1');
+    sockets.push(socket);
+    socket.setNoDelay(true);
+    const bytes = Buffer.concat([encodeClientHello({ tenant, timeline: id }, token), requestBytes(1, lsn(START + 8))]);
+    const answer = new Promise<Buffer>((resolve) => {
+      let received = Buffer.alloc(0);
+      socket.on('data', (chunk: Buffer) => {
+        received = Buffer.concat([received, chunk]);
+        if (received.length >= 16 + 16 + BLCKSZ) resolve(received);
+      });
+    });
+    for (let at = 0; at < bytes.length; at += 50)
+      await new Promise<void>((resolve) => {
+        socket.write(bytes.subarray(at, at + 50), () => resolve());
+      });
+    expect((await answer).readUInt32LE(4)).toBe(0);
   });
 });

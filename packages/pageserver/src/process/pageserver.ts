@@ -1,5 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
+import { gateOf, tokensOf } from '@zenith/auth';
 import { openRemoteStorage } from '@zenith/remote-storage';
 import type { Logger } from 'pino';
 import { Counter, Gauge, Registry, collectDefaultMetrics } from 'prom-client';
@@ -74,6 +75,7 @@ export class Pageserver {
       const pidFile = PidFile.acquire(join(dataDirectory, PID_FILE));
       undo.push(() => pidFile.release());
       const metrics = new Registry();
+      const gate = gateOf(options.auth);
       const remote = await openRemote(setup, metrics);
       undo.push(() => remote?.close(UPLOAD_GRACE_MS));
       const store = TimelineStore.open(dataDirectory, {
@@ -93,6 +95,7 @@ export class Pageserver {
       collectDefaultMetrics({ register: metrics, eventLoopMonitoringPrecision: EVENT_LOOP_SAMPLE_MS });
       const sources: WalSources = new WalSources(store, options.safekeepers, {
         log,
+        tokens: tokensOf(options.auth),
         now,
         wallClock,
         metrics: ingestMetrics(metrics, () => ingestGauges(store, sources)),
@@ -101,6 +104,7 @@ export class Pageserver {
       storeMetrics(metrics, store, options.storage.diskBytes);
       const pages = new PageService({
         source: storePageSource(store),
+        gate,
         log,
         now,
         buffers: new ResponseBufferPool(),
@@ -115,6 +119,7 @@ export class Pageserver {
         sources,
         remote,
         collector,
+        gate,
         metrics,
         version,
         now,

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { AuthOptionsSchema } from '@zenith/auth';
 import type { NodeId } from '@zenith/consensus';
 import * as v from 'valibot';
 import { SafekeeperError } from '../errors.ts';
@@ -27,6 +28,8 @@ const schema = v.strictObject({
   connectionsMax: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(100_000)), 1_000),
   /** Where whole segments are archived: a folder (absolute), or s3://bucket/prefix?endpoint=URL&region=NAME. Without it all WAL is kept here. */
   remoteStorage: v.optional(v.strictObject({ location: v.pipe(v.string(), v.nonEmpty(), v.maxLength(1024)) })),
+  /** Whom to let in, and what to show other safekeepers; without it everybody is let in. */
+  auth: v.optional(AuthOptionsSchema),
   /** A proposer's greeting for yet another timeline is refused. */
   timelinesMax: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(100_000)), 10_000),
 });

@@ -1,3 +1,4 @@
+import type { Tokens } from '@zenith/auth';
 import { formatLsn, parseLsn, parseTenantId, parseTimelineId, type Lsn, type SystemId } from '@zenith/base';
 import { isConfiguration, nodeId, type ConfiguredReport } from '@zenith/consensus';
 import type { FastifyInstance } from 'fastify';
@@ -63,6 +64,7 @@ export function addMembershipRoutes(
   server: FastifyInstance,
   registry: TimelineRegistry,
   archive: WalArchive | undefined,
+  tokens: Tokens,
   log: Logger,
 ): void {
   const path = '/v1/tenant/:tenant/timeline/:timeline';
@@ -89,7 +91,7 @@ export function addMembershipRoutes(
     const { donors } = parseBody(pullRequest, request.body);
     const tenant = parseTenantId(request.params.tenant);
     const timeline = parseTimelineId(request.params.timeline);
-    return describePulled(await pullTimeline(registry, donors, tenant, timeline, log));
+    return describePulled(await pullTimeline(registry, donors, tokens, tenant, timeline, log));
   });
   server.post<TimelineParams>(`${path}/restore`, async (request) => {
     const { configuration, atLeastLsn, ...description } = parseBody(restoreRequest, request.body);

@@ -1,3 +1,4 @@
+import type { Gate, Tokens } from '@zenith/auth';
 import { formatLsn, parseTenantId, parseTimelineId } from '@zenith/base';
 import Fastify, { type FastifyError, type FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
@@ -7,6 +8,7 @@ import { SafekeeperError } from '../errors.ts';
 import type { WalService } from '../session/wal-service.ts';
 import type { TimelineRegistry } from '../timeline/registry.ts';
 import type { Timeline } from '../timeline/timeline.ts';
+import { addGate } from './gate.ts';
 import { addMembershipRoutes } from './membership.ts';
 
 /** Longest request body; the longest real one names all safekeepers. Unit: bytes. */
@@ -17,6 +19,9 @@ const STATUS_BY_CODE: Readonly<Record<string, number>> = {
   'invalid-id': 400,
   'bad-request': 400,
   'timeline-refused': 409,
+  'credentials-missing': 401,
+  'credentials-invalid': 401,
+  'credentials-forbidden': 403,
 };
 
 /** What the HTTP interface shows. */
@@ -32,6 +37,10 @@ export interface HttpServerOptions {
   readonly log: Logger;
   /** Left out when there is none. */
   readonly archive: WalArchive | undefined;
+  /** Undefined: everybody is let in. */
+  readonly gate: Gate | undefined;
+  /** What other safekeepers are shown. */
+  readonly tokens: Tokens;
 }
 
 /** Begins to serve HTTP: health, metrics, status, timelines, changes of membership. Close it with `close`. @throws SafekeeperError `listen-failed` */
@@ -39,6 +48,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<Fasti
   const { registry, walService, metrics } = options;
   const server = Fastify({ bodyLimit: BODY_LENGTH_MAX, forceCloseConnections: true });
 
+  if (options.gate !== undefined) addGate(server, options.gate);
   server.setErrorHandler((error: FastifyError, _request, reply) => {
     const status = STATUS_BY_CODE[error.code] ?? (error instanceof SafekeeperError ? 503 : (error.statusCode ?? 500));
     return reply.status(status).send({ code: error.code ?? 'internal', message: error.message });
@@ -89,7 +99,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<Fasti
       });
     },
   );
-  addMembershipRoutes(server, registry, options.archive, options.log);
+  addMembershipRoutes(server, registry, options.archive, options.tokens, options.log);
 
   server.delete<{ Params: { tenant: string; timeline: string } }>(
     '/v1/tenant/:tenant/timeline/:timeline',

@@ -1,3 +1,4 @@
+import { bearerHeaders, type Tokens } from '@zenith/auth';
 import type { Lsn, TenantId, TimelineId } from '@zenith/base';
 import type { AcceptorControl } from '@zenith/consensus';
 import { WalStreamReader } from '@zenith/wire';
@@ -22,12 +23,16 @@ const CONTROL_LENGTH_MAX = 8 * 1024 * 1024;
 /** What a timeline's control file on the donor would say now; undefined when the donor does not know the timeline. @throws SafekeeperError `peer-unavailable`, CorruptionError */
 export async function readDonorControl(
   { id, host, httpPort }: DonorAddress,
+  tokens: Tokens,
   tenant: TenantId,
   timeline: TimelineId,
 ): Promise<AcceptorControl | undefined> {
   const url = `http://${host.includes(':') ? `[${host}]` : host}:${httpPort}/v1/tenant/${tenant}/timeline/${timeline}/control`;
   try {
-    const response = await fetch(url, { signal: AbortSignal.timeout(TIMEOUT_MS) });
+    const response = await fetch(url, {
+      headers: bearerHeaders(tokens.token(timeline)),
+      signal: AbortSignal.timeout(TIMEOUT_MS),
+    });
     const bytes = await readBody(response);
     if (response.status === 404) return undefined;
     if (!response.ok) throw new Error(`HTTP status ${response.status}`);
@@ -53,6 +58,7 @@ async function readBody(response: Response): Promise<Uint8Array> {
 /** Begins to read the committed WAL of a timeline from the donor. @throws what {@link WalStreamReader.open} throws */
 export function openDonorWal(
   { host, port }: DonorAddress,
+  tokens: Tokens,
   tenant: TenantId,
   timeline: TimelineId,
   from: Lsn,
@@ -63,5 +69,8 @@ export function openDonorWal(
     application_name: 'zenith_safekeeper',
     options: `-c zenith.tenant=${tenant} -c zenith.timeline=${timeline}`,
   };
-  return WalStreamReader.open({ host, port, parameters, timeoutMs: TIMEOUT_MS }, from);
+  return WalStreamReader.open(
+    { host, port, parameters, password: tokens.token(timeline), timeoutMs: TIMEOUT_MS },
+    from,
+  );
 }

@@ -1,3 +1,4 @@
+import type { Tokens } from '@zenith/auth';
 import { formatLsn, type Lsn, type TenantId, type TimelineId } from '@zenith/base';
 import { cutHistory, type AcceptorControl } from '@zenith/consensus';
 import type { WalStreamReader } from '@zenith/wire';
@@ -27,24 +28,26 @@ const SYNC_LENGTH = 64 * 1024 * 1024;
 export async function pullTimeline(
   registry: TimelineRegistry,
   donors: readonly DonorAddress[],
+  tokens: Tokens,
   tenant: TenantId,
   timeline: TimelineId,
   log: Logger,
 ): Promise<Timeline | undefined> {
   const here = registry.find(tenant, timeline);
   if (here !== undefined) return here;
-  const best = await furthest(donors, tenant, timeline);
+  const best = await furthest(donors, tokens, tenant, timeline);
   if (best === undefined) return undefined;
   log.info({ tenant, timeline, donor: best.donor.id, lsn: formatLsn(best.control.commitLsn) }, 'pulling a timeline');
-  return registry.add(contentFrom(best.donor, best.control));
+  return registry.add(contentFrom(best.donor, tokens, best.control));
 }
 
 async function furthest(
   donors: readonly DonorAddress[],
+  tokens: Tokens,
   tenant: TenantId,
   timeline: TimelineId,
 ): Promise<{ donor: DonorAddress; control: AcceptorControl } | undefined> {
-  const asked = await Promise.allSettled(donors.map((donor) => readDonorControl(donor, tenant, timeline)));
+  const asked = await Promise.allSettled(donors.map((donor) => readDonorControl(donor, tokens, tenant, timeline)));
   let best: { donor: DonorAddress; control: AcceptorControl } | undefined;
   for (const [i, answer] of asked.entries()) {
     const donor = donors[i];
@@ -56,7 +59,7 @@ async function furthest(
   return best;
 }
 
-function contentFrom(donor: DonorAddress, first: AcceptorControl): TimelineContent {
+function contentFrom(donor: DonorAddress, tokens: Tokens, first: AcceptorControl): TimelineContent {
   const { identity, localStartLsn } = first;
   const { tenant, timeline } = identity;
   return {
@@ -64,12 +67,12 @@ function contentFrom(donor: DonorAddress, first: AcceptorControl): TimelineConte
     localStartLsn,
     async write(writer) {
       let control = first;
-      const reader = await openDonorWal(donor, tenant, timeline, localStartLsn);
+      const reader = await openDonorWal(donor, tokens, tenant, timeline, localStartLsn);
       const copy = new WalCopy(writer, reader);
       try {
         for (let round = 0; round < ROUNDS_MAX; round++) {
           await copy.upTo(control.commitLsn);
-          const now = await readDonorControl(donor, tenant, timeline);
+          const now = await readDonorControl(donor, tokens, tenant, timeline);
           if (now === undefined)
             throw new SafekeeperError('peer-unavailable', `safekeeper ${donor.id} has lost the timeline`);
           if (now.commitLsn - control.commitLsn <= LAG_MAX) break;

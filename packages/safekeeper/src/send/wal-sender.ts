@@ -30,7 +30,7 @@ const KEEPALIVE_MS = 10_000;
 const SILENCE_MAX_MS = 60_000;
 
 /** What a pageserver calls itself. What a stock standby or pg_receivewal has applied is in nobody's layers. */
-const PAGESERVER_NAME = 'pageserver';
+export const PAGESERVER_NAME = 'pageserver';
 
 /** What is to be sent. */
 export interface WalSenderOptions {

@@ -1,12 +1,13 @@
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
+import { AuthError, requireAllowed, type Action, type Gate, type Identity } from '@zenith/auth';
 import { formatLsn, PG_TIMELINE, unreachable } from '@zenith/base';
 import { PostgresServerError, PostgresSession, PROPOSER_MESSAGE_LENGTH_MAX, TypeOid, type Column } from '@zenith/wire';
 import type { Logger } from 'pino';
 import { SafekeeperError } from '../errors.ts';
 import { ProposerConnection } from '../receive/proposer-connection.ts';
 import type { SenderMetrics } from '../send/metrics.ts';
-import { WalSender, type ConsumerStatus } from '../send/wal-sender.ts';
+import { PAGESERVER_NAME, WalSender, type ConsumerStatus } from '../send/wal-sender.ts';
 import type { TimelineRegistry } from '../timeline/registry.ts';
 import type { Timeline } from '../timeline/timeline.ts';
 import { parseCommand } from './command.ts';
@@ -26,6 +27,8 @@ export interface WalServiceOptions {
   /** Connections beyond this are closed at once. */
   readonly connectionsMax: number;
   readonly registry: TimelineRegistry;
+  /** Undefined: everybody is let in. */
+  readonly gate: Gate | undefined;
   readonly log: Logger;
   readonly metrics: SenderMetrics;
   readonly nowMs: () => number;
@@ -33,6 +36,8 @@ export interface WalServiceOptions {
 
 /** What one connection is doing. */
 interface Connection {
+  /** Who it is; undefined where everybody is let in. */
+  readonly identity: Identity | undefined;
   readonly options: StartupOptions;
   proposer: ProposerConnection | undefined;
   sender: WalSender | undefined;
@@ -49,14 +54,20 @@ export class WalService {
   readonly #server: Server;
   readonly #sessions = new Map<PostgresSession, Connection | undefined>();
   readonly #sockets = new Set<Socket>();
+  /** Who has shown a token, until the session has started. */
+  readonly #identities = new WeakMap<PostgresSession, Identity>();
   #peerCount = 0;
 
   private constructor(options: WalServiceOptions) {
     this.#options = options;
+    const { gate } = options;
     this.#server = createServer((socket) => {
       const session: PostgresSession = new PostgresSession(
         socket,
         {
+          ...(gate === undefined
+            ? {}
+            : { authenticate: (parameters, token, asked) => this.#authenticate(gate, parameters, token, asked) }),
           startup: (parameters, started) => this.#startup(parameters, started),
           query: (sql, asked) => this.#query(sql, asked),
           closed: (closed, reason) => this.#closed(closed, reason),
@@ -127,9 +138,24 @@ export class WalService {
     clearTimeout(timer);
   }
 
+  async #authenticate(
+    gate: Gate,
+    parameters: ReadonlyMap<string, string>,
+    token: string,
+    session: PostgresSession,
+  ): Promise<void> {
+    const { tenant, timeline } = parseStartupOptions(parameters);
+    try {
+      this.#identities.set(session, await gate.admit(token, 'read-wal', { tenant, timeline }));
+    } catch (error) {
+      throw asServerError(error);
+    }
+  }
+
   #startup(parameters: ReadonlyMap<string, string>, session: PostgresSession): Readonly<Record<string, string>> {
     const options = parseStartupOptions(parameters);
-    this.#sessions.set(session, { options, proposer: undefined, sender: undefined });
+    const identity = this.#identities.get(session);
+    this.#sessions.set(session, { identity, options, proposer: undefined, sender: undefined });
     const timeline = this.#find(options);
     // Stock clients look at the version before anything else; without a timeline it does not matter which.
     return {
@@ -157,10 +183,14 @@ export class WalService {
         show(session, command.setting, this.#known(options));
         return;
       case 'startWalPush':
+        requireAction(connection, 'write-wal');
         this.#peerCount++;
         connection.proposer = new ProposerConnection(this.#peerCount, session, registry, options);
         return;
       case 'startReplication':
+        // Who reads what is not committed yet can write it; what a pageserver says it has made durable lets WAL go.
+        if (options.term !== null) requireAction(connection, 'write-wal');
+        else if (options.applicationName === PAGESERVER_NAME) requireAction(connection, 'follow-wal');
         connection.sender = new WalSender(
           this.#known(options),
           session,
@@ -200,6 +230,22 @@ export class WalService {
       );
     return timeline;
   }
+}
+
+/** @throws PostgresServerError unless the connection's token allows the action on its timeline */
+function requireAction({ identity, options }: Connection, action: Action): void {
+  if (identity === undefined) return;
+  try {
+    requireAllowed(identity, action, options);
+  } catch (error) {
+    throw asServerError(error);
+  }
+}
+
+/** What PostgreSQL would say: invalid_password, or insufficient_privilege. */
+function asServerError(error: unknown): unknown {
+  if (!(error instanceof AuthError)) return error;
+  return new PostgresServerError(error.code === 'credentials-forbidden' ? '42501' : '28P01', error.message);
 }
 
 const IDENTIFY_SYSTEM: readonly Column[] = [

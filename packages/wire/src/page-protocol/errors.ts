@@ -3,7 +3,7 @@ import { PageStatus } from './layout.ts';
 
 /**
  * Every expected failure of a page request.
- * - `bad-request`, `no-such-timeline`, `lsn-not-available`, `no-such-block`, `page-not-rebuilt`, `shutting-down`: the server's answer, by {@link PageStatus}
+ * - `bad-request`, `no-such-timeline`, `lsn-not-available`, `no-such-block`, `page-not-rebuilt`, `shutting-down`, `unauthorized`: the server's answer, by {@link PageStatus}
  * - `invalid-address`: the text is not an address of a pageserver
  * - `connection-lost`: the pageserver cannot be reached, or went away before it answered
  * - `deadline-exceeded`: no answer in time
@@ -16,6 +16,7 @@ export type PageErrorCode =
   | 'no-such-block'
   | 'page-not-rebuilt'
   | 'shutting-down'
+  | 'unauthorized'
   | 'invalid-address'
   | 'connection-lost'
   | 'deadline-exceeded'
@@ -41,4 +42,5 @@ const CODES: Readonly<Record<number, PageErrorCode>> = {
   [PageStatus.noSuchBlock]: 'no-such-block',
   [PageStatus.pageNotRebuilt]: 'page-not-rebuilt',
   [PageStatus.shuttingDown]: 'shutting-down',
+  [PageStatus.unauthorized]: 'unauthorized',
 };

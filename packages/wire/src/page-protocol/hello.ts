@@ -1,16 +1,18 @@
-import { CorruptionError, type TenantId, type TimelineId } from '@zenith/base';
+import { CorruptionError, assert, type TenantId, type TimelineId } from '@zenith/base';
 import {
   CLIENT_HELLO_LENGTH,
+  HELLO_TOKEN_LENGTH_MAX,
   MESSAGE_LENGTH_MAX,
   PAGE_PROTOCOL_MAGIC,
   PAGE_PROTOCOL_VERSION,
+  PAGE_PROTOCOL_VERSION_WITH_TOKEN,
   SERVER_HELLO_LENGTH,
 } from './layout.ts';
 import { encodeMessage } from './message.ts';
 
 const MAGIC = 0,
   VERSION = 4,
-  HELLO_ZERO = 6,
+  TOKEN_LENGTH = 6,
   TENANT = 8,
   TIMELINE = 24,
   CLIENT_ZERO = 40;
@@ -23,22 +25,31 @@ export interface ClientHello {
   readonly timeline: TimelineId;
 }
 
-/** The 64 bytes of a client hello, in a buffer of their own. */
-export function encodeClientHello(hello: ClientHello): Uint8Array {
-  const bytes = Buffer.alloc(CLIENT_HELLO_LENGTH);
+/** The fixed part of a client hello; a token of `tokenLength` bytes follows. */
+export interface ReceivedClientHello extends ClientHello {
+  /** 0: no token was sent. At most {@link HELLO_TOKEN_LENGTH_MAX}. Unit: bytes. */
+  readonly tokenLength: number;
+}
+
+/** A client hello, with the token after its 64 bytes when one is given, in a buffer of its own. */
+export function encodeClientHello(hello: ClientHello, token = ''): Uint8Array {
+  assert(token.length <= HELLO_TOKEN_LENGTH_MAX, 'a token fits into a hello');
+  const bytes = Buffer.alloc(CLIENT_HELLO_LENGTH + token.length);
   bytes.writeUInt32LE(PAGE_PROTOCOL_MAGIC, MAGIC);
-  bytes.writeUInt16LE(PAGE_PROTOCOL_VERSION, VERSION);
+  bytes.writeUInt16LE(token === '' ? PAGE_PROTOCOL_VERSION : PAGE_PROTOCOL_VERSION_WITH_TOKEN, VERSION);
+  bytes.writeUInt16LE(token.length, TOKEN_LENGTH);
+  bytes.write(token, CLIENT_HELLO_LENGTH, 'latin1');
   bytes.write(hello.tenant, TENANT, 'hex');
   bytes.write(hello.timeline, TIMELINE, 'hex');
   return bytes;
 }
 
 /**
- * Reads the 64 bytes of a client hello.
+ * Reads the 64 bytes of a client hello, without the token that may follow.
  * @param source names the peer in errors
  * @throws CorruptionError when it is not a hello, or one of a version this code does not speak
  */
-export function decodeClientHello(bytes: Uint8Array, source: string): ClientHello {
+export function decodeClientHello(bytes: Uint8Array, source: string): ReceivedClientHello {
   if (bytes.length !== CLIENT_HELLO_LENGTH)
     throw new CorruptionError(`a client hello of ${bytes.length} bytes, expected ${CLIENT_HELLO_LENGTH}`, { source });
   const view = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length);
@@ -46,16 +57,24 @@ export function decodeClientHello(bytes: Uint8Array, source: string): ClientHell
   if (magic !== PAGE_PROTOCOL_MAGIC)
     throw new CorruptionError(`magic 0x${magic.toString(16)} is not a page protocol hello`, { source, offset: MAGIC });
   const version = view.readUInt16LE(VERSION);
-  if (version !== PAGE_PROTOCOL_VERSION)
+  const withToken = version === PAGE_PROTOCOL_VERSION_WITH_TOKEN;
+  if (!withToken && version !== PAGE_PROTOCOL_VERSION)
     throw new CorruptionError(
-      `page protocol version ${version} is not spoken here, expected ${PAGE_PROTOCOL_VERSION}`,
+      `page protocol version ${version} is not spoken here, expected ${PAGE_PROTOCOL_VERSION} or ${PAGE_PROTOCOL_VERSION_WITH_TOKEN}`,
       { source, offset: VERSION },
     );
-  if (view.readUInt16LE(HELLO_ZERO) !== 0 || !view.subarray(CLIENT_ZERO).every((byte) => byte === 0))
-    throw new CorruptionError('reserved bytes of a client hello are not zero', { source, offset: HELLO_ZERO });
+  const tokenLength = view.readUInt16LE(TOKEN_LENGTH);
+  if (withToken && (tokenLength === 0 || tokenLength > HELLO_TOKEN_LENGTH_MAX))
+    throw new CorruptionError(`a token of ${tokenLength} bytes, expected 1 to ${HELLO_TOKEN_LENGTH_MAX}`, {
+      source,
+      offset: TOKEN_LENGTH,
+    });
+  if ((!withToken && tokenLength !== 0) || !view.subarray(CLIENT_ZERO).every((byte) => byte === 0))
+    throw new CorruptionError('reserved bytes of a client hello are not zero', { source, offset: TOKEN_LENGTH });
   return {
     tenant: view.toString('hex', TENANT, TIMELINE) as TenantId,
     timeline: view.toString('hex', TIMELINE, CLIENT_ZERO) as TimelineId,
+    tokenLength,
   };
 }
 

@@ -2,7 +2,8 @@
  * The page protocol: the preload library and the supervisor ask a pageserver for pages (docs/architecture.md). Little-endian. The C side is
  * packages/compute/preload/src/protocol.h.
  *
- *   client hello, 64 B:  magic u32 @0 | version u16 @4 | 0 u16 @6 | tenant 16 B @8 | timeline 16 B @24 | 24 B zero
+ *   client hello, 64 B:  magic u32 @0 | version u16 @4 | token length u16 @6 | tenant 16 B @8 | timeline 16 B @24 | 24 B zero, then the token (ASCII);
+ *                        version 1 has no token and token length 0, version 2 has one
  *   server hello, 16 B:  magic u32 @0 | status u32 @4 | message length u32 @8 | 0 u32, then the message
  *   request, 48 B:       type u32 @0 | request id u32 @4 | lsn u64 @8 | spc u32 @16 | db u32 @20 | rel u32 @24 | fork u32 @28 | block u32 @32 |
  *                        count u32 @36 | 8 B zero
@@ -12,8 +13,14 @@
 /** First four bytes of both hellos: `ZPG1`. */
 export const PAGE_PROTOCOL_MAGIC = 0x3147505a;
 
-/** The version this code speaks. */
+/** The version of a hello without a token. */
 export const PAGE_PROTOCOL_VERSION = 1;
+
+/** The version of a hello with a token; all else is as in version 1. */
+export const PAGE_PROTOCOL_VERSION_WITH_TOKEN = 2;
+
+/** Bound on the token after a client hello. Unit: bytes. */
+export const HELLO_TOKEN_LENGTH_MAX = 2048;
 
 /** Unit: bytes. */
 export const CLIENT_HELLO_LENGTH = 64;
@@ -52,6 +59,8 @@ export const PageStatus = {
   pageNotRebuilt: 5,
   /** The server goes away or is not ready; the same request will do later or elsewhere. */
   shuttingDown: 6,
+  /** A token is required, or the one that was shown is not good for this timeline. */
+  unauthorized: 7,
 } as const;
 
 /** One of {@link PageStatus}. */

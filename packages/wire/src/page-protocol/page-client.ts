@@ -16,6 +16,8 @@ export interface PageClientOptions {
   readonly address: PageServerAddress;
   readonly tenant: TenantId;
   readonly timeline: TimelineId;
+  /** Shown to the server; left out where none is required. */
+  readonly token?: string | undefined;
   /** Bound on connecting and on each request. Unit: ms. */
   readonly timeoutMs: number;
 }
@@ -60,7 +62,7 @@ export class PageClient {
     );
     this.#socket = socket;
     socket.setNoDelay(true);
-    socket.on('connect', () => socket.write(encodeClientHello(options)));
+    socket.on('connect', () => socket.write(encodeClientHello(options, options.token)));
     socket.on('data', (chunk: Buffer) => this.#receive(chunk));
     socket.on('error', (error) =>
       this.#fail(new PageError('connection-lost', `${this.#source}: ${error.message}`, { cause: error })),

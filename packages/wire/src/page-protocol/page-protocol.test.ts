@@ -46,7 +46,15 @@ describe('hellos', () => {
     expect(Buffer.from(bytes).toString('hex')).toBe(
       `5a50473101000000${HELLO.tenant}${HELLO.timeline}${'00'.repeat(24)}`,
     );
-    expect(decodeClientHello(bytes, 'peer')).toEqual(HELLO);
+    expect(decodeClientHello(bytes, 'peer')).toEqual({ ...HELLO, tokenLength: 0 });
+    const withToken = encodeClientHello(HELLO, 'a.b.c');
+    expect(decodeClientHello(withToken.subarray(0, 64), 'peer')).toEqual({ ...HELLO, tokenLength: 5 });
+    expect(Buffer.from(withToken.subarray(64)).toString()).toBe('a.b.c');
+    for (const length of [0, 2049, 65_535]) {
+      const announced = Buffer.from(withToken.subarray(0, 64));
+      announced.writeUInt16LE(length, 6);
+      expect(() => decodeClientHello(announced, 'peer')).toThrow(`a token of ${length} bytes`);
+    }
   });
 
   it('refuses another magic, an unknown version by its number, reserved bytes and another length', () => {
@@ -169,7 +177,7 @@ describe('PageClient', () => {
       const connected = await start((it) => (it.piece = piece));
       const pages = await connected.getPages(TABLE, 40, 3, lsn(0x1_0000_0018));
       expect([pages.length, pages[0], pages[8191], pages[8192], pages[24_575]]).toEqual([24_576, 40, 40, 41, 42]);
-      expect(server?.hellos).toEqual([HELLO]);
+      expect(server?.hellos).toEqual([{ ...HELLO, tokenLength: 0 }]);
       expect(server?.requests).toEqual([{ ...TABLE, id: 1, lsn: 0x1_0000_0018, block: 40, count: 3 }]);
       connected.close();
       server?.close();

@@ -2,7 +2,16 @@ import { connect, type Socket } from 'node:net';
 import { CopyBothStream, type CopyDataHandler } from './copy-both.ts';
 import { PostgresProtocolError, PostgresServerError } from './errors.ts';
 import { MessageFramer } from './message-framer.ts';
-import { MessageType, cString, decodeErrorFields, decodeStrings, encodeMessage, encodeStartup } from './messages.ts';
+import {
+  AUTHENTICATION_CLEARTEXT_PASSWORD,
+  AUTHENTICATION_OK,
+  MessageType,
+  cString,
+  decodeErrorFields,
+  decodeStrings,
+  encodeMessage,
+  encodeStartup,
+} from './messages.ts';
 
 /** Bound on one message from a server. PostgreSQL's walsender sends at most 128 KiB of WAL at once; XLOG_BLCKSZ × 16. Unit: bytes. */
 const MESSAGE_LENGTH_MAX = 16 * 1024 * 1024;
@@ -13,6 +22,8 @@ export interface PostgresClientOptions {
   readonly port: number;
   /** Parameters of the startup message: user, database, replication, options, application_name … */
   readonly parameters: Readonly<Record<string, string>>;
+  /** Sent when the server asks for one in clear: the token, where a service requires one. */
+  readonly password?: string | undefined;
   /** Bound on connecting and starting up. Unit: ms. */
   readonly timeoutMs: number;
 }
@@ -33,12 +44,13 @@ interface PendingReply {
 }
 
 /**
- * A client of PostgreSQL's protocol as replication needs it: simple queries one at a time, and CopyBoth with flow control. Trust authentication only.
+ * A client of PostgreSQL's protocol as replication needs it: simple queries one at a time, and CopyBoth with flow control. Trust authentication, or a password in clear.
  * `replication=true` makes the server a walsender. PG: libpqwalreceiver.c is the server's own such client.
  */
 export class PostgresClient {
   readonly #socket: Socket;
   readonly #framer: MessageFramer;
+  readonly #password: string | undefined;
   #pending: PendingReply | undefined;
   #copyHandler: CopyDataHandler | undefined;
   #serverError: Error | undefined;
@@ -47,8 +59,9 @@ export class PostgresClient {
   /** Settles when the connection is gone: with what went wrong, or with nothing when the server or {@link close} ended it in order. */
   readonly closed: Promise<Error | undefined>;
 
-  private constructor(socket: Socket) {
+  private constructor(socket: Socket, password: string | undefined) {
     this.#socket = socket;
+    this.#password = password;
     this.#framer = new MessageFramer(MESSAGE_LENGTH_MAX, (type, bytes, view, offset, length) =>
       this.#receive(type, bytes, view, offset, length),
     );
@@ -89,7 +102,7 @@ export class PostgresClient {
    */
   static async connect(options: PostgresClientOptions): Promise<PostgresClient> {
     const socket = connect({ host: options.host, port: options.port, noDelay: true, keepAlive: true });
-    const client = new PostgresClient(socket);
+    const client = new PostgresClient(socket, options.password);
     const timer = setTimeout(() => {
       socket.destroy(
         new PostgresProtocolError(
@@ -153,11 +166,7 @@ export class PostgresClient {
         this.#copyHandler?.(bytes, view, offset, length);
         return;
       case MessageType.authentication:
-        if (view.getInt32(offset, false) !== 0)
-          throw new PostgresProtocolError(
-            'authentication-unsupported',
-            'the server asks for a password; only trust authentication is spoken here',
-          );
+        this.#authenticate(view.getInt32(offset, false));
         return;
       case MessageType.errorResponse: {
         const fields = decodeErrorFields(bytes, offset, length);
@@ -204,6 +213,18 @@ export class PostgresClient {
           `a message of unknown type 0x${type.toString(16)} arrived`,
         );
     }
+  }
+
+  #authenticate(method: number): void {
+    if (method === AUTHENTICATION_OK) return;
+    if (method !== AUTHENTICATION_CLEARTEXT_PASSWORD || this.#password === undefined || this.#startup === undefined)
+      throw new PostgresProtocolError(
+        'authentication-unsupported',
+        this.#password === undefined
+          ? 'the server asks for a password, and there is none to give'
+          : 'the server asks for another authentication than trust or a password in clear',
+      );
+    this.#socket.write(encodeMessage(MessageType.password, cString(this.#password)));
   }
 
   #ready(): void {

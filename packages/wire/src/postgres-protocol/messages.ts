@@ -15,6 +15,7 @@ export const MessageType = {
   negotiateProtocolVersion: 0x76, // v
   noticeResponse: 0x4e, // N
   parameterStatus: 0x53, // S
+  password: 0x70, // p
   query: 0x51, // Q
   readyForQuery: 0x5a, // Z
   rowDescription: 0x54, // T
@@ -23,6 +24,10 @@ export const MessageType = {
 
 /** Protocol version 3.0 in a startup message. */
 export const PROTOCOL_VERSION_3 = 196608;
+/** AuthenticationOk, in an authentication message. */
+export const AUTHENTICATION_OK = 0;
+/** AuthenticationCleartextPassword. */
+export const AUTHENTICATION_CLEARTEXT_PASSWORD = 3;
 /** Request code of SSLRequest. */
 export const SSL_REQUEST = 80877103;
 /** Request code of GSSENCRequest. */

@@ -3,6 +3,7 @@ import { CopyBothStream, type CopyDataHandler } from './copy-both.ts';
 import { PostgresProtocolError, PostgresServerError } from './errors.ts';
 import { MessageFramer } from './message-framer.ts';
 import {
+  AUTHENTICATION_CLEARTEXT_PASSWORD,
   CANCEL_REQUEST,
   GSSENC_REQUEST,
   MessageType,
@@ -17,6 +18,9 @@ import {
 /** Bound on a startup message, as PostgreSQL's MAX_STARTUP_PACKET_LENGTH. Unit: bytes. */
 const STARTUP_LENGTH_MAX = 10_000;
 
+/** Bound on a password message: it is read before anybody is known. Unit: bytes. */
+const PASSWORD_LENGTH_MAX = 4_096;
+
 /** Type oids a row description names. PG: pg_type.dat. */
 export const TypeOid = { text: 25, int4: 23, int8: 20 } as const;
 
@@ -28,7 +32,12 @@ export interface Column {
 
 /** What a service does with a connection that speaks PostgreSQL's protocol. A PostgresServerError thrown by either becomes an ErrorResponse. */
 export interface PostgresSessionHandlers {
-  /** The startup message came. Throwing ends the connection with a FATAL error. May return parameters to report (server_version …). */
+  /**
+   * Left out: everybody is let in. Else a password in clear is asked for after the startup message, and nothing further is read until this has resolved; rejecting ends the connection
+   * with a FATAL error.
+   */
+  authenticate?(parameters: ReadonlyMap<string, string>, password: string, session: PostgresSession): Promise<void>;
+  /** The startup message came, and whoever sent it was let in. Throwing ends the connection with a FATAL error. May return parameters to report (server_version …). */
   startup(parameters: ReadonlyMap<string, string>, session: PostgresSession): Readonly<Record<string, string>>;
   /** One simple query. Answers through `session`; when it settles outside of CopyBoth mode, ReadyForQuery follows. */
   query(sql: string, session: PostgresSession): Promise<void> | void;
@@ -44,12 +53,16 @@ export interface PostgresSessionOptions {
   readonly startupTimeoutMs: number;
 }
 
-/** The server's side of one connection in PostgreSQL's protocol version 3: startup without authentication, simple queries one at a time, CopyBoth. */
+/** The server's side of one connection in PostgreSQL's protocol version 3: startup without authentication or with a password in clear, simple queries one at a time, CopyBoth. */
 export class PostgresSession {
   readonly #socket: Socket;
   readonly #handlers: PostgresSessionHandlers;
   readonly #framer: MessageFramer;
+  /** What arrived and is not read yet; undefined once the session has started. */
   #startupBytes: Buffer | undefined = Buffer.alloc(0);
+  /** The parameters of a startup message that waits for its password. */
+  #parameters: ReadonlyMap<string, string> | undefined;
+  #startupTimer: NodeJS.Timeout | undefined;
   #copyHandler: CopyDataHandler | undefined;
   #copyEnded: (() => void) | undefined;
   #copying = false;
@@ -64,7 +77,7 @@ export class PostgresSession {
       this.#receive(type, bytes, view, offset, length),
     );
     socket.setNoDelay(true);
-    const timer = setTimeout(
+    this.#startupTimer = setTimeout(
       () => this.fail(new PostgresProtocolError('connection-timeout', 'no startup message came in time')),
       options.startupTimeoutMs,
     );
@@ -75,13 +88,12 @@ export class PostgresSession {
       } catch (error) {
         this.fail(error as Error);
       }
-      if (this.#startupBytes === undefined) clearTimeout(timer);
     });
     socket.on('error', (error) => {
       this.#failure ??= error;
     });
     socket.on('close', () => {
-      clearTimeout(timer);
+      clearTimeout(this.#startupTimer);
       handlers.closed(this, this.#failure);
     });
   }
@@ -145,6 +157,10 @@ export class PostgresSession {
 
   #receiveStartup(chunk: Buffer): void {
     let bytes = Buffer.concat([this.#startupBytes ?? Buffer.alloc(0), chunk]);
+    if (this.#parameters !== undefined) {
+      this.#receivePassword(bytes, this.#parameters);
+      return;
+    }
     while (bytes.length >= 8) {
       const length = bytes.readInt32BE(0);
       if (length < 8 || length > STARTUP_LENGTH_MAX)
@@ -165,24 +181,62 @@ export class PostgresSession {
           '0A000',
           `protocol version ${code >>> 16}.${code & 0xffff} is not supported: expected 3.x`,
         );
-      this.#started(decodeStrings(bytes, 8, length - 8));
-      if (bytes.length > length) this.#framer.push(bytes.subarray(length));
+      const parameters = decodeParameters(decodeStrings(bytes, 8, length - 8));
+      const rest = bytes.subarray(length);
+      if (this.#handlers.authenticate === undefined) {
+        this.#started(parameters, rest);
+        return;
+      }
+      this.#parameters = parameters;
+      this.#startupBytes = Buffer.alloc(0);
+      const method = Buffer.alloc(4);
+      method.writeInt32BE(AUTHENTICATION_CLEARTEXT_PASSWORD);
+      this.#socket.write(encodeMessage(MessageType.authentication, method));
+      if (rest.length > 0) this.#receiveStartup(rest);
       return;
     }
     this.#startupBytes = bytes;
   }
 
-  #started(strings: readonly string[]): void {
-    const parameters = new Map<string, string>();
-    for (let i = 0; i + 1 < strings.length && strings[i] !== ''; i += 2)
-      parameters.set(strings[i] ?? '', strings[i + 1] ?? '');
+  /** PasswordMessage: type 'p', length i32 that counts itself, the password, a zero byte. Its length is checked before any more of it is kept than has arrived. */
+  #receivePassword(bytes: Buffer, parameters: ReadonlyMap<string, string>): void {
+    this.#startupBytes = bytes;
+    if (bytes.length >= 1 && bytes[0] !== MessageType.password)
+      throw new PostgresProtocolError('protocol-violation', 'another message came where a password was asked for');
+    if (bytes.length < 5) return;
+    const length = bytes.readInt32BE(1);
+    if (length < 5 || length > PASSWORD_LENGTH_MAX)
+      throw new PostgresProtocolError('protocol-violation', `a password message of ${length} bytes was announced`);
+    if (bytes.length < 1 + length) return;
+    const password = decodeStrings(bytes, 5, length - 4)[0] ?? '';
+    const rest = bytes.subarray(1 + length);
+    this.#socket.pause();
+    void this.#authenticate(parameters, password, rest);
+  }
+
+  async #authenticate(parameters: ReadonlyMap<string, string>, password: string, rest: Buffer): Promise<void> {
+    try {
+      await this.#handlers.authenticate?.(parameters, password, this);
+      if (this.#socket.destroyed || this.#failure !== undefined) return;
+      this.#socket.resume();
+      this.#started(parameters, rest);
+    } catch (error) {
+      // Stays paused: what a peer sends that was refused is neither kept nor looked at.
+      this.fail(error as Error);
+    }
+  }
+
+  #started(parameters: ReadonlyMap<string, string>, rest: Buffer): void {
     this.#startupBytes = undefined;
+    this.#parameters = undefined;
+    clearTimeout(this.#startupTimer);
     const report = this.#handlers.startup(parameters, this);
     const authenticationOk = encodeMessage(MessageType.authentication, Buffer.alloc(4));
     const statuses = Object.entries(report).map(([name, value]) =>
       encodeMessage(MessageType.parameterStatus, cString(name), cString(value)),
     );
     this.#socket.write(Buffer.concat([authenticationOk, ...statuses, readyForQuery()]));
+    if (rest.length > 0) this.#framer.push(rest);
   }
 
   #receive(type: number, bytes: Uint8Array, view: DataView, offset: number, length: number): void {
@@ -223,6 +277,13 @@ export class PostgresSession {
       else this.fail(error as Error);
     }
   }
+}
+
+function decodeParameters(strings: readonly string[]): Map<string, string> {
+  const parameters = new Map<string, string>();
+  for (let i = 0; i + 1 < strings.length && strings[i] !== ''; i += 2)
+    parameters.set(strings[i] ?? '', strings[i + 1] ?? '');
+  return parameters;
 }
 
 function int16(value: number): Buffer {
