@@ -92,6 +92,29 @@ describe('compaction', () => {
     await store.close();
   });
 
+  test('writes images of what was loaded in bulk with its first run, and not again for the few changes after it', async () => {
+    const options = { compactInBackground: false, layerBytesTarget: 100 * BLCKSZ, pageCacheBytes: 0 };
+    const store = TimelineStore.open(directory, { redo: chainRedo, fileSystem: unsyncedFileSystem, options });
+    const timeline = await store.create({ tenant: TENANT, timeline: timelineId(1), pgMajor: 18, initialLsn: at(0) });
+    const writer = new ModelWriter(timeline, new StorageModel(at(0)));
+    for (let block = 0; block < PAGES; block++) writer.put(1, block, at(1), ValueKind.image, pageOf(block));
+    writer.advance(at(1));
+    await timeline.flush();
+    expect((await timeline.compact()).imageLayers).toBeGreaterThan(0);
+    const { imageBytes } = store.counts;
+    for (let n = 2; n < 6; n++) {
+      writer.put(1, n, at(n), ValueKind.record, Uint8Array.of(n));
+      writer.advance(at(n));
+      await timeline.flush();
+      await timeline.compact();
+    }
+    // The relation's partition is large against what has changed.
+    expect(store.counts.imageBytes - imageBytes).toBeLessThan(imageBytes / 2);
+    for (let block = 0; block < PAGES; block++)
+      expect(readOutcome(timeline, 1, block, at(5))).toBe(modelOutcome(writer.model, 1, block, at(5)));
+    await store.close();
+  });
+
   test('does not copy what was dropped or truncated into images', async () => {
     const { store, writer, model } = await imported({ imageTiersMin: 1, imageDeltaFraction: 0, imageTiersMax: 1 });
     for (let block = 0; block < 20; block++) writer.put(2, block, at(1), ValueKind.image, pageOf(block));

@@ -18,7 +18,7 @@ const SLABS_MAX = 1 << (31 - SLAB_SHIFT);
 const VALUE_BYTES_MAX = LENGTH_MASK;
 
 /** Up to this length a loop copies faster than a `subarray` and a `set` do. Unit: bytes. */
-const COPY_BY_LOOP_MAX = 96;
+export const COPY_BY_LOOP_MAX = 96;
 
 /** Where a value of an in-memory layer lies: filled in place by {@link InMemoryLayer.entry}. */
 export class EntryScratch {

@@ -24,6 +24,7 @@ import {
   writeIndexEntry,
   writeValueHeader,
 } from './layer-format.ts';
+import { COPY_BY_LOOP_MAX } from './in-memory-layer.ts';
 import { formatLayerName, type LayerName } from './layer-name.ts';
 
 /** Bytes collected before they are written. Unit: bytes. */
@@ -123,10 +124,13 @@ export class LayerWriter {
     const needed = this.#chunkLength + VALUE_HEADER_BYTES + length;
     if (needed > this.#chunk.length) this.#growChunk(needed);
     writeValueHeader(this.#chunkView, this.#chunkLength, lsn, kind, length);
-    this.#chunk.set(
-      offset === 0 && length === bytes.length ? bytes : bytes.subarray(offset, offset + length),
-      this.#chunkLength + VALUE_HEADER_BYTES,
-    );
+    const at = this.#chunkLength + VALUE_HEADER_BYTES;
+    if (length <= COPY_BY_LOOP_MAX) {
+      const to = this.#chunk;
+      for (let i = 0; i < length; i++) to[at + i] = bytes[offset + i] as number;
+    } else {
+      this.#chunk.set(offset === 0 && length === bytes.length ? bytes : bytes.subarray(offset, offset + length), at);
+    }
     this.#chunkLength = needed;
     this.#entry.values++;
     this.#lastLsn = lsn;

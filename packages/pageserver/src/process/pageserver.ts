@@ -239,6 +239,29 @@ function storeMetrics(registry: Registry, store: TimelineStore, diskBytes: numbe
   );
   counter('zenith_pageserver_evicted_bytes_total', 'Layer files evicted from this disk', () => store.disk.evictedBytes);
   gauge(
+    'zenith_pageserver_write_amplification_ratio',
+    'Bytes of layers written for each byte of WAL, since the start',
+    () => store.counts.writeAmplification,
+  );
+  counter(
+    'zenith_pageserver_durable_wal_bytes_total',
+    'WAL that became durable in layers',
+    () => store.counts.walBytes,
+  );
+  counter('zenith_pageserver_l0_written_bytes_total', 'L0 layers written', () => store.counts.levelZeroBytes);
+  counter('zenith_pageserver_delta_written_bytes_total', 'Compacted delta layers', () => store.counts.runBytes);
+  counter('zenith_pageserver_image_written_bytes_total', 'Image layers written', () => store.counts.imageBytes);
+  const pages: Counter<'layers'> = new Counter({
+    name: 'zenith_pageserver_pages_read_total',
+    help: 'Pages read, by the number of layer files they came from; the highest stands for more, too',
+    labelNames: ['layers'],
+    registers: [registry],
+    collect() {
+      pages.reset();
+      store.counts.pagesByLayers.forEach((count, layers) => count > 0 && pages.inc({ layers }, count));
+    },
+  });
+  gauge(
     'zenith_pageserver_lsn_waiters',
     'Readers that wait for WAL',
     sum(({ waiters }) => waiters),

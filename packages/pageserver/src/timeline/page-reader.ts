@@ -12,6 +12,7 @@ import { ReadPlan } from './read-plan.ts';
 import { describePage, Reconstructor, withPage } from './reconstruct.ts';
 import type { PageRedo } from './redo.ts';
 import { SizeCache, UNKNOWN_SIZE } from './size-cache.ts';
+import type { StorageCounts } from './storage-counts.ts';
 import type { TimelineView } from './view.ts';
 
 /** What {@link PageReader.readSize} returns for an object that does not exist. */
@@ -29,6 +30,7 @@ const CACHE_FROM_VALUES = 8;
  */
 export class PageReader {
   readonly pageCache: PageCache;
+  readonly #counts: StorageCounts;
   readonly #sizes = new SizeCache();
   readonly #plan = new ReadPlan();
   readonly #sizePlan = new ReadPlan();
@@ -37,8 +39,12 @@ export class PageReader {
   readonly #from = new Int32Array(BATCH_PAGES_MAX + 1);
   readonly #floors = new Float64Array(BATCH_PAGES_MAX);
 
-  /** @param pageCacheBytes memory for rebuilt pages. Unit: bytes */
-  constructor(redo: PageRedo, pageCacheBytes: number) {
+  /**
+   * @param pageCacheBytes memory for rebuilt pages. Unit: bytes
+   * @param counts counts the pages read
+   */
+  constructor(redo: PageRedo, pageCacheBytes: number, counts: StorageCounts) {
+    this.#counts = counts;
     this.#reconstructor = new Reconstructor(redo);
     this.pageCache = new PageCache(pageCacheBytes);
   }
@@ -55,6 +61,7 @@ export class PageReader {
     try {
       if (slot >= 0) page.bytes.set(this.pageCache.page(slot).bytes);
       this.#requireHistory(locate(view, object, block, lsn, floor, plan), plan.count, floor, view, object, block, lsn);
+      this.#counts.countPage(plan.layersOf(0));
       plan.fetch(0, plan.count);
       this.#rebuild(view, object, block, 0, plan.count, floor, page);
     } catch (error) {
@@ -100,6 +107,7 @@ export class PageReader {
           block,
           lsn,
         );
+        this.#counts.countPage(plan.layersOf(this.#from[i] as number));
       }
       this.#from[count] = plan.count;
       for (let i = 0; i < count;) {

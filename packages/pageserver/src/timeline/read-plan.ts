@@ -87,6 +87,16 @@ export class ReadPlan {
     this.views[i] = this.#arenaView;
   }
 
+  /** How many layer files the pieces from `from` on lie in; those of one file follow each other. */
+  layersOf(from: number): number {
+    let files = 0;
+    for (let i = from; i < this.count; i++) {
+      const layer = this.layers[i];
+      if (layer !== undefined && (i === from || layer !== this.layers[i - 1])) files++;
+    }
+    return files;
+  }
+
   /** Where chunk `i` begins in its layer file. Unit: bytes. */
   fileOffset(i: number): number {
     return this.#fileOffsets[i] as number;

@@ -4,6 +4,7 @@ import type { StorageOptions } from './options.ts';
 import type { PageReader } from './page-reader.ts';
 import type { PageRedo } from './redo.ts';
 import type { RemoteLayers } from './remote-layers.ts';
+import type { StorageCounts } from './storage-counts.ts';
 
 /** Where the storage engine says what a person may want to know. A pino logger is one. */
 export interface StorageLog {
@@ -49,6 +50,7 @@ export interface StorageShared {
   readonly log: StorageLog;
   readonly memory: LayerMemory;
   readonly disk: DiskBudget;
+  readonly counts: StorageCounts;
   /** Undefined: there is no remote storage. */
   readonly remote: RemoteLayers | undefined;
   /** Monotonic time. Unit: milliseconds. */

@@ -5,6 +5,7 @@ import type { CommitTail } from '../commit-times/commit-tail.ts';
 import { Leases } from '../gc/leases.ts';
 import { InMemoryLayer } from '../layers/in-memory-layer.ts';
 import { LayerFile } from '../layers/layer-file.ts';
+import { LayerKind } from '../layers/layer-format.ts';
 import { LayerMap, type PlacedLayer } from '../layers/layer-map.ts';
 import { parseLayerName } from '../layers/layer-name.ts';
 import type { LayerResidency } from '../layers/layer-residency.ts';
@@ -188,11 +189,22 @@ export class TimelineState implements TimelineView {
     const index = this.#indexWith(map.placed, diskConsistentLsn);
     await writeIndex(fileSystem, this.directory, index);
     this.#durableCutoff = cutoffOf(index);
+    this.shared.counts.walBytes += diskConsistentLsn - this.diskConsistentLsn;
+    this.#countWritten(change);
     this.layerMap = map;
     this.diskConsistentLsn = diskConsistentLsn;
     this.shared.remote?.indexWritten(this.layersDirectory, index);
     change.whenPublished?.();
     this.shared.disk.keepWithin();
+  }
+
+  #countWritten({ added, level }: LayerChange): void {
+    const { counts } = this.shared;
+    for (const { kind, fileBytes } of added) {
+      if (kind === LayerKind.image) counts.imageBytes += fileBytes;
+      else if (level === 0) counts.levelZeroBytes += fileBytes;
+      else counts.runBytes += fileBytes;
+    }
   }
 
   #open(indexed: IndexedLayer): PlacedLayer {

@@ -14,6 +14,7 @@ import { PageReader } from './page-reader.ts';
 import { type PageRedo, postgresRedo } from './redo.ts';
 import type { RemoteLayers } from './remote-layers.ts';
 import type { DiskBudget, StorageLog, StorageShared } from './shared.ts';
+import { StorageCounts } from './storage-counts.ts';
 import { loadTimelines } from './load-timelines.ts';
 import { Timeline } from './timeline.ts';
 import { ImportWriter } from './timeline-import.ts';
@@ -90,6 +91,7 @@ export class TimelineStore {
     const options = { ...DEFAULT_STORAGE_OPTIONS, ...given.options };
     const fileSystem = given.fileSystem ?? localFileSystem;
     const redo = given.redo ?? postgresRedo();
+    const counts = new StorageCounts();
     let layers = 0;
     const access: LayerAccess = {
       fileSystem,
@@ -104,7 +106,8 @@ export class TimelineStore {
       options,
       access,
       slabs: new SlabPool(Math.ceil(Math.min(IDLE_SLAB_BYTES, options.checkpointDistanceBytes) / SLAB_BYTES)),
-      reader: new PageReader(redo, options.pageCacheBytes),
+      counts,
+      reader: new PageReader(redo, options.pageCacheBytes, counts),
       redo,
       log,
       disk: new LayerDisk({
@@ -306,6 +309,11 @@ export class TimelineStore {
       const points = [...branches.map((branch) => branch.initialLsn), ...(this.#branching.get(found) ?? [])];
       return planCollection(state, policy, points, now());
     }, force);
+  }
+
+  /** What was written and read since the store was opened; live. */
+  get counts(): StorageCounts {
+    return this.#shared.counts;
   }
 
   /** Memory in use by layers and caches. Unit: bytes. */
