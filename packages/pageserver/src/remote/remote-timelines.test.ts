@@ -1,3 +1,5 @@
+import { readdirSync } from 'node:fs';
+import type { Lsn } from '@zenith/base';
 import { bytesSource, fetchBytes, fetchObject } from '@zenith/remote-storage';
 import { FaultyStorage, type StorageFault } from '@zenith/testing';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -10,6 +12,8 @@ import {
   TENANT,
   timelineId,
 } from '../timeline/storage-model.test-support.ts';
+import { timelineDirectory } from '../timeline/store-layout.ts';
+import { layersDirectory } from '../timeline/timeline-state.ts';
 import { layerKey, parseIndexKey } from './object-keys.ts';
 import { close, fetchedOutcome, type Node, play, putSome, RemoteLab, wrongPages } from './remote-lab.test-support.ts';
 import { decodeRemoteIndex, type RemoteIndex } from './remote-index.ts';
@@ -131,6 +135,39 @@ test('remote storage holds what the newest indexes name, and nothing else', asyn
   expect(new Set(keys.filter((key) => key.startsWith('layers/')))).toEqual(named);
   expect(keys.filter((key) => key.startsWith('indexes/')).length).toBe(2);
   expect(keys.filter((key) => key.startsWith('claims/')).length).toBe(2);
+});
+
+test('a load that flushes faster than layers are put does not keep everything from becoming durable', async () => {
+  const { store, remote, storage, dataDirectory } = await open('first', 1);
+  const wanted = { tenant: TENANT, timeline: timelineId(1), pgMajor: 18, initialLsn: at(0) } as const;
+  const main = new ModelWriter(await store.create(wanted), new StorageModel(at(0)));
+  await remote.settled();
+  const written = (): string[] => readdirSync(layersDirectory(timelineDirectory(dataDirectory, TENANT, timelineId(1))));
+  let release = (): void => undefined;
+  const held = new Promise<void>((resolve) => {
+    release = resolve;
+  });
+  const first = new Set<string>();
+  /** What was durable when the first layer of the second flush was put. */
+  const durable: Lsn[] = [];
+  storage.fault = ({ kind, key }) => {
+    if (kind !== 'put' || !key.startsWith('layers/')) return undefined;
+    if (first.size === 0 || [...first].some((name) => key.includes(name))) return held;
+    durable.push(main.timeline.remoteConsistentLsn);
+    return undefined;
+  };
+  putSome(main, 1, 40);
+  await main.timeline.flush();
+  for (const name of written()) first.add(name);
+  const firstLsn = main.timeline.diskConsistentLsn;
+  putSome(main, 41, 30);
+  await main.timeline.flush();
+  release();
+  await remote.settled();
+  expect(durable[0]).toBe(firstLsn);
+  expect(main.timeline.remoteConsistentLsn).toBe(main.model.lastLsn);
+  expect((await newestIndexes()).map(({ layers }) => new Set(layers.keys()))).toEqual([new Set(written())]);
+  await close({ store, remote, storage, dataDirectory });
 });
 
 test('a restart goes on where it was: nothing is uploaded twice, and with nothing new no index is put', async () => {

@@ -41,7 +41,7 @@ export type UploadState = 'idle' | 'uploading' | 'retrying' | 'superseded' | 'di
 
 /**
  * Brings remote storage up to one timeline's index: first the layers that it does not have, then an index that names them, then, once no newer generation has claimed the timeline, the removal of what no
- * index names any more. It works towards the newest index it was given and skips those between. Whatever fails is begun again: nothing is assumed about what an attempt has done.
+ * index names any more. It works towards the newest index it was given, by way of those whose layers it has put, and skips the others between. Whatever fails is begun again: nothing is assumed about what an attempt has done.
  */
 export class TimelineUploads {
   readonly #context: UploadContext;
@@ -186,7 +186,8 @@ export class TimelineUploads {
     const wanted = this.#wanted;
     if (this.#remote?.index !== wanted) {
       await this.#putLayers(wanted);
-      if (this.#wanted !== wanted) return; // what is newer may need less
+      // What is newer may need less. But where all of an index's layers are there, it is put, however many came after it: under a load that flushes faster than layers are put, nothing would ever be durable otherwise.
+      if (!wanted.layers.every(({ fileName }) => this.#uploaded.has(fileName))) return;
       await this.#putIndex(wanted);
     }
     await this.#removeGarbage();
