@@ -16,7 +16,10 @@ export class Gate {
   /** Who the bearer of a token is. @throws AuthError `credentials-missing`, `credentials-invalid`, `keys-unusable` */
   async identify(token: string | undefined): Promise<Identity> {
     if (token === undefined || token === '')
-      throw new AuthError('credentials-missing', "a token is required: 'zenith auth token' makes one");
+      throw new AuthError(
+        'credentials-missing',
+        'a token is required: show one that a key of this service has signed (docs/security.md)',
+      );
     if (token.length > TOKEN_LENGTH_MAX)
       throw new AuthError('credentials-invalid', `a token of more than ${TOKEN_LENGTH_MAX} bytes`);
     const { jwtVerify, errors } = await import('jose');
