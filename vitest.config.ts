@@ -18,6 +18,8 @@ const reports = process.env['ZENITH_TEST_REPORTS'];
 export default defineConfig({
   ...shared,
   test: {
+    // Two files at a time also on two cores (by default it would be one): tests with a PostgreSQL mostly wait for processes.
+    maxWorkers: 2,
     reporters:
       reports === undefined ? ['default'] : ['default', ['json', { outputFile: join(reports, `${process.pid}.json`) }]],
     projects: [
