@@ -29,7 +29,7 @@ export default defineConfig({
           name: 'unit',
           include: ['packages/*/src/**/*.test.ts', 'simulation/**/*.test.ts', 'conformance/**/*.test.ts'],
           exclude: ['**/*.pg.test.ts', 'simulation/long/**'],
-          testTimeout: 60_000,
+          testTimeout: 180_000,
         },
       },
       {
