@@ -3,6 +3,7 @@ import { chmodSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { temporaryDirectory } from '@zenith/testing';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { Admissions } from './admissions.ts';
 import { Gate, keyFileName, mintToken, newKey, type Action, type Identity, type NewKey, type Role } from './index.ts';
 
 const TENANT = '11'.repeat(16);
@@ -14,6 +15,8 @@ let folder: string;
 let remove: () => void;
 let key: NewKey;
 let gate: Gate;
+let logged: object[];
+let nowMs: number;
 
 function privateFile(of: NewKey): string {
   const path = join(folder, `private-${of.id}`);
@@ -44,13 +47,20 @@ beforeEach(() => {
   ({ path: folder, remove } = temporaryDirectory('zenith-auth-'));
   key = newKey();
   trust(key);
-  gate = new Gate(folder);
+  logged = [];
+  nowMs = Date.now();
+  gate = new Gate(folder, { error: (fields) => logged.push(fields) }, () => nowMs);
 });
 afterEach(() => remove());
 
 describe('a token', () => {
   test('says who its bearer is', async () => {
-    expect(await gate.identify(await mint({ role: 'compute', ...HERE }))).toEqual({ role: 'compute', ...HERE });
+    expect(await gate.identify(await mint({ role: 'compute', ...HERE }))).toEqual({
+      role: 'compute',
+      ...HERE,
+      keyId: key.id,
+      expiresAtMs: undefined,
+    });
     expect(await gate.identify(await mint({ role: 'monitor' }, 60))).toMatchObject({ role: 'monitor' });
   });
 
@@ -142,6 +152,15 @@ describe('keys', () => {
     }
   });
 
+  test('that are damaged are told to the log by their path, and without it to somebody who is not known', async () => {
+    const token = await mint({ role: 'admin' });
+    writeFileSync(join(folder, keyFileName(key.id)), 'nonsense');
+    const failure = await gate.identify(token).catch((error: unknown) => error);
+    for (let error: unknown = failure; error instanceof Error; error = error.cause)
+      expect(error.message).not.toContain(folder);
+    expect(JSON.stringify(logged)).toContain(join(folder, keyFileName(key.id)));
+  });
+
   test('that cannot be read do not show what is in them', async () => {
     const path = join(folder, 'damaged');
     writeFileSync(path, key.privatePem.replace('BEGIN', 'BEGUN'));
@@ -149,6 +168,48 @@ describe('keys', () => {
     const failure = await mintToken(path, { role: 'admin' }).catch((error: unknown) => error);
     expect(failure).toMatchObject({ code: 'keys-unusable' });
     expect(String(failure)).not.toContain(key.privatePem.split('\n')[1]);
+  });
+});
+
+describe('who is in', () => {
+  const ended: string[] = [];
+  const end = (name: string) => (reason: Error) => void ended.push(`${name}: ${reason.message}`);
+  beforeEach(() => ended.splice(0));
+
+  test('is cut off when the key is removed, and nobody else is', async () => {
+    const other = newKey();
+    trust(other);
+    const admissions = new Admissions(folder, () => nowMs);
+    admissions.hold(await gate.identify(await mint({ role: 'compute' })), end('compute'));
+    admissions.hold(await gate.identify(await mintToken(privateFile(other), { role: 'reader' })), end('other'));
+    const release = admissions.hold(await gate.identify(await mint({ role: 'reader' })), end('gone'));
+    admissions.look();
+    expect(ended).toEqual([]);
+    release();
+    rmSync(join(folder, keyFileName(key.id)));
+    for (let look = 0; look < 2; look++) admissions.look();
+    expect(ended).toEqual(['compute: the key that signed the token has been removed']);
+  });
+
+  test('is cut off when the token expires', async () => {
+    const admissions = new Admissions(folder, () => nowMs);
+    const bearer = await gate.identify(await mint({ role: 'reader' }, 60));
+    admissions.hold(bearer, end('reader'));
+    nowMs = (bearer.expiresAtMs ?? 0) - 1;
+    admissions.look();
+    expect(ended).toEqual([]);
+    nowMs++;
+    admissions.look();
+    expect(ended).toEqual(['reader: the token has expired']);
+  });
+
+  test('stays in while the key is there and cannot be read', async () => {
+    const admissions = new Admissions(folder, () => nowMs);
+    const release = admissions.hold(await gate.identify(await mint({ role: 'reader' })), end('reader'));
+    writeFileSync(join(folder, keyFileName(key.id)), 'nonsense');
+    admissions.look();
+    expect(ended).toEqual([]);
+    release();
   });
 });
 

@@ -1,9 +1,18 @@
 export { bearerHeaders, bearerToken } from './bearer.ts';
 export { TOKEN_LENGTH_MAX } from './claims.ts';
 export { AuthError, httpStatusOf, type AuthErrorCode } from './errors.ts';
-export { Gate } from './gate.ts';
+export { Gate, type GateLog } from './gate.ts';
 export { keyFileName, keyId, newKey, readPrivateKey, type NewKey } from './key-folder.ts';
 export { mintToken } from './mint.ts';
 export { AuthOptionsSchema, gateOf, tokensOf, type AuthOptions } from './options.ts';
-export { isAllowed, requireAllowed, ROLES, type Action, type Identity, type Role, type Target } from './permissions.ts';
+export {
+  isAllowed,
+  requireAllowed,
+  ROLES,
+  type Action,
+  type Bearer,
+  type Identity,
+  type Role,
+  type Target,
+} from './permissions.ts';
 export { NO_TOKENS, SERVICE_TOKEN_FILE, timelineTokenFile, TokenFolder, type Tokens } from './token-folder.ts';

@@ -23,11 +23,13 @@ export function keyId(key: KeyObject): string {
     .digest('base64url');
 }
 
-/** Makes an Ed25519 key. */
+/** Makes an Ed25519 key. Its name does not begin with `-`, so that a command does not take it for an option. */
 export function newKey(): NewKey {
   const { privateKey, publicKey } = generateKeyPairSync('ed25519');
+  const id = keyId(publicKey);
+  if (id.startsWith('-')) return newKey(); // one of 64
   return {
-    id: keyId(publicKey),
+    id,
     privatePem: privateKey.export({ type: 'pkcs8', format: 'pem' }).toString(),
     publicPem: publicKey.export({ type: 'spki', format: 'pem' }).toString(),
   };

@@ -1,5 +1,5 @@
 import * as v from 'valibot';
-import { Gate } from './gate.ts';
+import { Gate, type GateLog } from './gate.ts';
 import { NO_TOKENS, TokenFolder, type Tokens } from './token-folder.ts';
 
 const folder = v.pipe(v.string(), v.startsWith('/', 'expected an absolute path'), v.maxLength(4096));
@@ -11,8 +11,8 @@ export const AuthOptionsSchema = v.strictObject({ keys: folder, tokens: folder }
 export type AuthOptions = v.InferOutput<typeof AuthOptionsSchema>;
 
 /** Who is let in, by a service's configuration; undefined: everybody, authentication is off. */
-export function gateOf(options: AuthOptions | undefined): Gate | undefined {
-  return options === undefined ? undefined : new Gate(options.keys);
+export function gateOf(options: AuthOptions | undefined, log: GateLog): Gate | undefined {
+  return options === undefined ? undefined : new Gate(options.keys, log);
 }
 
 /** What a service shows, by its configuration. */

@@ -40,6 +40,14 @@ export interface Identity {
   readonly timeline?: string | undefined;
 }
 
+/** Who has shown a token, and what that token hangs on. */
+export interface Bearer extends Identity {
+  /** The key that signed it. */
+  readonly keyId: string;
+  /** Until when it is good; undefined: until its key is removed. Unit: milliseconds since 1970. */
+  readonly expiresAtMs: number | undefined;
+}
+
 /** Whether somebody may do something: the role grants the action, and the target lies within the token's scope. What is about the whole service is in no scope but the unrestricted one. */
 export function isAllowed(identity: Identity, action: Action, target: Target): boolean {
   return (

@@ -43,7 +43,7 @@ async function serve(dataDir: string): Promise<void> {
     pidFileTaken = true;
     const supervisor = new Supervisor(config, dataDir, log);
     const { tenant, timeline } = config;
-    const gate = gateOf(config.auth);
+    const gate = gateOf(config.auth, log);
     const handlers = {
       status: () => supervisor.status,
       stop: (mode: 'fast' | 'immediate') => supervisor.stop(mode),

@@ -322,7 +322,7 @@ describe('a branch is changed as a whole', () => {
     expect(await new PageserverClient(repository).timeline(orphan)).toBeUndefined();
     expect(filesOf(branch.timeline).filter((path) => !path.includes('/claims/'))).toEqual([]);
     const { id, httpPort } = repository.config.safekeepers[2] ?? { id: 0, httpPort: 0 };
-    expect(await new SafekeeperClient(repository.config, id, httpPort).timeline(branch.timeline)).toBeUndefined();
+    expect(await new SafekeeperClient(repository, id, httpPort).timeline(branch.timeline)).toBeUndefined();
   });
 });
 

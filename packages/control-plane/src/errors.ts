@@ -16,6 +16,7 @@ import { ZenithError } from '@zenith/base';
  * - `not-running` a service that is needed is down; `service-failed` it did not start, or died; `service-timeout` it did not answer in time;
  *   `service-refused` it answered with an error
  * - `busy` another command works on the same thing; `conflict` it changed meanwhile; `interrupted` by a signal
+ * - `auth-off` the repository asks for no tokens; `no-such-key`; `key-signs` the key cannot be revoked while it signs new tokens
  * - `initdb-failed`, `import-failed`, `postgres-not-found` during `zenith init`
  * - `system` the operating system refused (disk full, permission, …)
  */
@@ -55,6 +56,9 @@ export type ControlPlaneErrorCode =
   | 'busy'
   | 'conflict'
   | 'interrupted'
+  | 'auth-off'
+  | 'no-such-key'
+  | 'key-signs'
   | 'initdb-failed'
   | 'import-failed'
   | 'postgres-not-found'

@@ -22,6 +22,15 @@ export { collectHistory, keepHistory } from './history/keep-history.ts';
 export { findLsn, type LsnAtTime } from './history/find-lsn.ts';
 export { formatPointInTime, isoPointInTime, parsePointInTime, type PointInTime } from './history/point-in-time.ts';
 export { alignLsn, parsePosition, parseStartPoint, type Position, type StartPoint } from './branches/start-point.ts';
+export {
+  issueToken,
+  listKeys,
+  revokeKey,
+  rotateKeys,
+  type IssuedToken,
+  type KeyStatus,
+} from './credentials/key-ring.ts';
+export { ROLES, type Role } from '@zenith/auth';
 export { ServiceRefusal } from './clients/http-json.ts';
 export { PageserverClient, type PageAddress } from './clients/pageserver-client.ts';
 export { SafekeeperClient } from './clients/safekeeper-client.ts';

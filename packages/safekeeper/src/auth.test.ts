@@ -137,6 +137,21 @@ describe('a safekeeper that requires a token', () => {
     expect(await status('GET', '/healthz', elsewhere)).toBe(403);
   });
 
+  test('ends the sessions of a key that is removed', async () => {
+    const { tenant, timeline } = identity;
+    const options = `-c zenith.tenant=${tenant} -c zenith.timeline=${timeline}`;
+    const parameters = { user: 'test', replication: 'true', application_name: 'test', options };
+    const { host, port } = safekeeper.addresses.listen;
+    const password = await mint({ role: 'compute', tenant, timeline });
+    const client = await PostgresClient.connect({ host, port, parameters, password, timeoutMs: 10_000 });
+    await client.copyBoth('START_WAL_PUSH', () => undefined);
+    rmSync(join(keys(), keyFileName(key.id)));
+    expect(await client.closed).toMatchObject({
+      sqlState: '28P01',
+      message: 'the key that signed the token has been removed',
+    });
+  });
+
   test('takes new keys and drops old ones while it runs', async () => {
     const next = newKey();
     const [before, after] = [await mint({ role: 'reader' }), await mint({ role: 'reader' }, next)];

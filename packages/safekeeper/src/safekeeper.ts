@@ -74,7 +74,7 @@ export class Safekeeper {
     let archive: WalArchive | undefined;
     try {
       const { id, connectionsMax, timelinesMax, remoteStorage, auth } = configuration;
-      const gate = gateOf(auth);
+      const gate = gateOf(auth, options.log);
       archive =
         remoteStorage === undefined ? undefined : new WalArchive(await openRemoteStorage(remoteStorage.location));
       const timelines = (registry = await TimelineRegistry.open({

@@ -1,4 +1,5 @@
-import { nodeId, PG_MAJORS, parseSettings, type NodeId, type PgMajor } from '@zenith/control-plane';
+import { isId } from '@zenith/base';
+import { nodeId, parseHistoryTime, PG_MAJORS, parseSettings, type NodeId, type PgMajor } from '@zenith/control-plane';
 import { InvalidArgumentError } from 'commander';
 
 /** Reads a TCP port. @throws InvalidArgumentError */
@@ -38,6 +39,22 @@ export function limitArgument(text: string): number {
 export function safekeeperArgument(text: string): NodeId {
   if (!/^[1-9]\d{0,8}$/.test(text)) throw new InvalidArgumentError('it must be the number of a safekeeper.');
   return nodeId(Number(text));
+}
+
+/** Reads a tenant's or a timeline's id. @throws InvalidArgumentError */
+export function idArgument(text: string): string {
+  if (!isId(text)) throw new InvalidArgumentError('it must be 32 hexadecimal digits, lower-case.');
+  return text;
+}
+
+/** Reads how long something is good for: seconds, or `never`. @throws InvalidArgumentError */
+export function lifetimeArgument(text: string): number | 'never' {
+  if (text === 'never') return text;
+  try {
+    return parseHistoryTime(text) / 1000;
+  } catch (error) {
+    throw new InvalidArgumentError((error as Error).message);
+  }
 }
 
 /** Reads a PostgreSQL major version. @throws InvalidArgumentError */

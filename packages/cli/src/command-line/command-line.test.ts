@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { lsn, newTenantId, newTimelineId, type SystemId } from '@zenith/base';
@@ -41,6 +41,7 @@ beforeAll(async () => {
       superuser: 'me',
       osUser: null,
       remoteStorage: null,
+      auth: false,
       host: '127.0.0.1',
       pageserver,
       safekeepers,
@@ -348,6 +349,10 @@ describe('--help', () => {
     ['gc'],
     ['psql'],
     ['page'],
+    ['auth', 'token'],
+    ['auth', 'keys'],
+    ['auth', 'rotate'],
+    ['auth', 'revoke'],
     ['up'],
   ];
 
@@ -374,6 +379,63 @@ test('what is configured is shown, and is what was set', async () => {
   expect(JSON.parse((await zenith(folder, 'config', '--json')).stdout)).toEqual({
     history: '36h',
     'history-bytes': '256MB',
+  });
+});
+
+describe('tokens and keys', () => {
+  test('a repository that asks for none says so', async () => {
+    for (const args of [['keys'], ['rotate'], ['revoke', 'abc'], ['token', '--role', 'monitor']]) {
+      const { exitCode, stdout, stderr } = await zenith(folder, 'auth', ...args);
+      expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: '' });
+      expect(stderr).toContain("this repository asks for no tokens: 'zenith init --auth' makes one that does");
+    }
+  });
+
+  test('what makes no sense is refused as usage', async () => {
+    const wrong = [
+      [[], "required option '--role <role>' not specified"],
+      [['--role', 'king'], 'Allowed choices are admin, compute, pageserver, safekeeper, reader, monitor'],
+      [['--role', 'reader', '--timeline', 'x'], 'it must be 32 hexadecimal digits, lower-case'],
+      [['--role', 'reader', '--expires', 'soon'], "'soon' is not a length of time"],
+    ] as const;
+    for (const [args, message] of wrong) {
+      const { exitCode, stderr } = await zenith(folder, 'auth', 'token', ...args);
+      expect([exitCode, stderr]).toEqual([2, expect.stringContaining(message)]);
+    }
+  });
+
+  test('are listed, rotated, shown and revoked', async () => {
+    const { configFile } = repositoryLayout(join(folder, '.zenith'));
+    const before = readFileSync(configFile, 'utf8');
+    writeFileSync(configFile, before.replace('"auth": false', '"auth": true'));
+    try {
+      const { keyId: first } = JSON.parse((await zenith(folder, 'auth', 'rotate', '--json')).stdout) as {
+        keyId: string;
+      };
+      const { keyId, accepted } = JSON.parse((await zenith(folder, 'auth', 'rotate', '--json')).stdout) as {
+        keyId: string;
+        accepted: string[];
+      };
+      expect(accepted).toEqual([first]);
+      const listed = (await zenith(folder, 'auth', 'keys')).stdout.split('\n');
+      expect(listed[0]).toMatch(/^KEY +STATUS +CREATED \(UTC\) +AGE$/);
+      expect(listed[1]).toMatch(new RegExp(`^${keyId} +signs +\\d{4}-`));
+      expect(listed[2]).toMatch(new RegExp(`^${first} +accepted +\\d{4}-`));
+      const shown = await zenith(folder, 'auth', 'token', '--role', 'reader', '--branch', 'main', '--json');
+      expect(JSON.parse(shown.stdout)).toMatchObject({ keyId, role: 'reader', timeline: mainTimeline });
+      expect((await zenith(folder, 'auth', 'token', '--role', 'monitor', '--expires', 'never')).stdout).toMatch(
+        /^[\w-]+\.[\w-]+\.[\w-]+\n$/,
+      );
+      expect(await zenith(folder, 'auth', 'revoke', keyId)).toMatchObject({
+        exitCode: 1,
+        stderr: expect.stringContaining("'zenith auth rotate' makes another"),
+      });
+      expect((await zenith(folder, 'auth', 'revoke', first)).stdout).toBe(
+        `Tokens of key ${first} are refused from now on\n`,
+      );
+    } finally {
+      writeFileSync(configFile, before);
+    }
   });
 });
 

@@ -17,6 +17,7 @@ export interface ParsedInitOptions {
   readonly computePort?: number;
   readonly osUser?: string;
   readonly remoteStorage?: string;
+  readonly auth?: boolean;
 }
 
 /** Adds what can be said about a new repository to a command's options. */
@@ -55,7 +56,8 @@ export function addInitOptions(command: Command): Command {
     .option(
       '--remote-storage <place>',
       'where layers outlive the disk: a folder, or s3://bucket/prefix?endpoint=URL (default: .zenith/remote)',
-    );
+    )
+    .option('--auth', "let nobody connect to a service without a token; 'zenith auth' makes tokens and changes keys");
 }
 
 /** The options in the control plane's terms. */
@@ -73,5 +75,6 @@ export function initOptions(parsed: ParsedInitOptions): InitCommandOptions {
     computePortFirst: parsed.computePort,
     osUser: parsed.osUser,
     remoteStorage: parsed.remoteStorage,
+    auth: parsed.auth,
   };
 }

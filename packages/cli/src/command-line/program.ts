@@ -1,4 +1,5 @@
 import { Command } from 'commander';
+import { authCommand } from './auth-commands.ts';
 import { branchCommand } from './branch-commands.ts';
 import { pageCommand } from './page-command.ts';
 import { portArgument, settingArgument } from './arguments.ts';
@@ -17,6 +18,7 @@ function nodeCommands(around: Surroundings): Command[] {
     describeCommand('init', 'make a repository: a new PostgreSQL cluster as branch main', [
       'zenith init',
       'zenith init --pg-version 17 --safekeepers 3',
+      'zenith init --auth',
     ]),
   ).action(async (options: ParsedInitOptions, command: Command) => {
     const work = await import('../commands/init.ts');
@@ -177,6 +179,7 @@ export function buildProgram(around: Surroundings, version: string): Command {
     scrubCommand(around),
     pageCommand(around),
     safekeeperCommand(around),
+    authCommand(around),
     upCommand(around),
   ]);
   program.addHelpText(

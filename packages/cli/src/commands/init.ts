@@ -34,5 +34,6 @@ export async function init(context: CommandContext, options: InitCommandOptions)
     pgVersion: config.pgMajor,
     superuser: config.superuser,
     safekeepers: config.safekeepers.length,
+    auth: config.auth,
   };
 }

@@ -116,6 +116,8 @@ describe('the supervisor over HTTP', () => {
   });
 });
 
+const SILENT = { error: (): void => undefined };
+
 describe('the supervisor over HTTP, where a token is required', () => {
   it('answers nobody whose token is not good for its timeline', async () => {
     const directory = temporaryDirectory();
@@ -130,7 +132,10 @@ describe('the supervisor over HTTP, where a token is required', () => {
       stop: (mode: string) => stops.push(mode),
       learnSafekeepers: () => undefined,
     };
-    const http = await SupervisorHttp.listen('127.0.0.1', 0, handlers, { gate: new Gate(directory.path), target });
+    const http = await SupervisorHttp.listen('127.0.0.1', 0, handlers, {
+      gate: new Gate(directory.path, SILENT),
+      target,
+    });
     const status = async (method: string, path: string, token?: string): Promise<number> => {
       const headers: Record<string, string> = token === undefined ? {} : { authorization: `Bearer ${token}` };
       return (await fetch(`http://127.0.0.1:${http.port}${path}`, { method, headers })).status;

@@ -1,5 +1,6 @@
 import { rmSync } from 'node:fs';
 import type { Lsn, TimelineId } from '@zenith/base';
+import { computeHolder, forgetTokens } from '../credentials/holders.ts';
 import { withComputeLock } from '../endpoints/compute-lock.ts';
 import { endpointProcess, endpointsOf } from '../endpoints/endpoint-process.ts';
 import { removeStagedCompute } from '../endpoints/staged-compute.ts';
@@ -70,7 +71,7 @@ function requireChildless({ branches, timelines }: BranchesView, { name, timelin
  * @throws ControlPlaneError `no-such-branch`, `branch-protected`, `branch-has-branches`, `endpoint-running`; nothing has changed then
  */
 export async function deleteBranch(repository: Repository, name: string): Promise<Removal> {
-  const { catalog, layout } = repository;
+  const { catalog } = repository;
   const branch = await catalog.branch(name);
   await whileStill(repository, branch, async () => {
     let endpoints: string[] = [];
@@ -80,12 +81,14 @@ export async function deleteBranch(repository: Repository, name: string): Promis
       endpoints = [...view.endpoints.values()].filter((one) => one.branch === name).map((one) => one.name);
       return { removeBranches: [name], removeTimelines: [branch.timeline], removeEndpoints: endpoints };
     });
-    for (const endpoint of endpoints) await removeComputeFiles(repository, layout.compute(endpoint).dataDir);
+    for (const endpoint of endpoints) await removeComputeFiles(repository, endpoint);
   });
   return { pending: await finishTimelines(repository) };
 }
 
-async function removeComputeFiles(repository: Repository, dataDir: string): Promise<void> {
+async function removeComputeFiles(repository: Repository, endpoint: string): Promise<void> {
+  const { dataDir } = repository.layout.compute(endpoint);
+  forgetTokens(repository, computeHolder(endpoint));
   await removeStagedCompute(repository, dataDir);
   rmSync(dataDir, { recursive: true, force: true, maxRetries: 3 });
 }
@@ -96,7 +99,7 @@ async function removeComputeFiles(repository: Repository, dataDir: string): Prom
  */
 export async function renameBranch(repository: Repository, name: string, to: string): Promise<void> {
   checkNewBranchName(to);
-  const { catalog, layout } = repository;
+  const { catalog } = repository;
   const { timeline } = await catalog.branch(name);
   await withComputeLock(repository, timeline, () =>
     withEndpointsLock(repository, async () => {
@@ -116,7 +119,7 @@ export async function renameBranch(repository: Repository, name: string, to: str
           removeEndpoints: renamed ? [name] : [],
         };
       });
-      if (renamed) await removeComputeFiles(repository, layout.compute(name).dataDir);
+      if (renamed) await removeComputeFiles(repository, name);
     }),
   );
 }

@@ -37,11 +37,10 @@ async function askQuorum(
   repository: Repository,
   timeline: TimelineRecord,
 ): Promise<(SafekeeperTimeline | undefined)[]> {
-  const { config } = repository;
   const safekeepers = await safekeepersOf(repository);
   const voters = votersOf(safekeepers);
   const asked = await Promise.allSettled(
-    voters.map(({ id, httpPort }) => new SafekeeperClient(config, id, httpPort).timeline(timeline.id)),
+    voters.map(({ id, httpPort }) => new SafekeeperClient(repository, id, httpPort).timeline(timeline.id)),
   );
   const answered = new Set(voters.filter((_, i) => asked[i]?.status === 'fulfilled').map(({ id }) => id));
   if (!hasQuorum(safekeepers.configuration, (id) => answered.has(id))) {

@@ -60,12 +60,12 @@ export async function finishTimelines(repository: Repository): Promise<Error[]> 
 }
 
 async function finish(repository: Repository, id: TimelineId): Promise<void> {
-  const { catalog, config } = repository;
+  const { catalog } = repository;
   const isNamed = (await catalog.timelines()).some((timeline) => timeline.id === id);
   if (!isNamed) {
     await new PageserverClient(repository).removeTimeline(id);
     const { nodes } = await safekeepersOf(repository);
-    await Promise.all(nodes.map((node) => new SafekeeperClient(config, node.id, node.httpPort).removeTimeline(id)));
+    await Promise.all(nodes.map((node) => new SafekeeperClient(repository, node.id, node.httpPort).removeTimeline(id)));
   }
   await catalog.changeBranches(({ unfinished }) => (unfinished.has(id) ? { finished: [id] } : undefined));
 }

@@ -18,6 +18,7 @@ async function call(listener: RequestListener, more: Partial<HttpCall> = {}): Pr
     service: 'the service',
     host: '127.0.0.1',
     port,
+    token: undefined,
     method: 'GET',
     path: '/x',
     timeoutMs: 5_000,
@@ -77,6 +78,14 @@ test('nobody listening means not running', async () => {
   server.close();
   await once(server, 'close');
   await expect(
-    callHttp({ service: 'the service', host: '127.0.0.1', port, method: 'GET', path: '/', timeoutMs: 5_000 }),
+    callHttp({
+      service: 'the service',
+      host: '127.0.0.1',
+      port,
+      token: undefined,
+      method: 'GET',
+      path: '/',
+      timeoutMs: 5_000,
+    }),
   ).rejects.toMatchObject({ code: 'not-running' });
 });

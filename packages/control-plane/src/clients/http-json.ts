@@ -1,4 +1,5 @@
 import { Agent, request } from 'node:http';
+import { bearerHeaders } from '@zenith/auth';
 import { ControlPlaneError } from '../errors.ts';
 
 /** A larger answer is refused. Unit: bytes. */
@@ -16,6 +17,8 @@ export interface HttpCall {
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
   /** Path and query, escaped. */
   readonly path: string;
+  /** Shown to the service; undefined where none is required. */
+  readonly token: string | undefined;
   /** Sent as JSON. */
   readonly body?: unknown;
   /** From the call to the last byte of the answer. Unit: milliseconds. */
@@ -73,7 +76,10 @@ export async function callHttp(call: HttpCall): Promise<unknown> {
 function exchange(call: HttpCall): Promise<{ status: number; text: string }> {
   return new Promise((resolve, reject) => {
     const body = call.body === undefined ? undefined : Buffer.from(JSON.stringify(call.body));
-    const headers = body === undefined ? {} : { 'content-type': 'application/json', 'content-length': body.length };
+    const headers = {
+      ...bearerHeaders(call.token),
+      ...(body === undefined ? {} : { 'content-type': 'application/json', 'content-length': body.length }),
+    };
     const outgoing = request({
       agent,
       host: call.host,

@@ -1,5 +1,6 @@
 import { formatLsn, type Lsn, type TenantId, type TimelineId } from '@zenith/base';
 import * as v from 'valibot';
+import type { Operator } from '../credentials/operator.ts';
 import type { HistoryPolicy } from '../history/history-policy.ts';
 import type { Repository } from '../repository/repository.ts';
 import {
@@ -56,8 +57,10 @@ export class PageserverClient {
   readonly #host: string;
   readonly #port: number;
   readonly #tenant: TenantId;
+  readonly #operator: Operator;
 
-  constructor({ config }: Pick<Repository, 'config'>) {
+  constructor({ config, operator }: Pick<Repository, 'config' | 'operator'>) {
+    this.#operator = operator;
     this.#host = config.host;
     this.#port = config.pageserver.httpPort;
     this.#tenant = config.tenant;
@@ -170,12 +173,13 @@ export class PageserverClient {
     await this.#call('PUT', '/v1/history', { timeMs: policy.timeMs, bytes: policy.bytes });
   }
 
-  #call(
+  async #call(
     method: 'GET' | 'POST' | 'PUT' | 'DELETE',
     path: string,
     body?: unknown,
     timeoutMs = TIMEOUT_MS,
   ): Promise<unknown> {
-    return callHttp({ service: SERVICE, host: this.#host, port: this.#port, method, path, body, timeoutMs });
+    const token = await this.#operator.token();
+    return callHttp({ service: SERVICE, host: this.#host, port: this.#port, token, method, path, body, timeoutMs });
   }
 }

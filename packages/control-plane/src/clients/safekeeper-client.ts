@@ -1,7 +1,8 @@
 import { formatLsn, type Lsn, type TenantId, type TimelineId } from '@zenith/base';
 import type { Configuration, ConfiguredReport, Term, TimelineIdentity } from '@zenith/consensus';
 import * as v from 'valibot';
-import type { RepositoryConfig } from '../repository/config.ts';
+import type { Operator } from '../credentials/operator.ts';
+import type { Repository } from '../repository/repository.ts';
 import {
   checkAnswer,
   configuredReport,
@@ -24,9 +25,11 @@ export class SafekeeperClient {
   readonly #host: string;
   readonly #port: number;
   readonly #tenant: TenantId;
+  readonly #operator: Operator;
 
   /** @param id which of the repository's safekeepers */
-  constructor(config: RepositoryConfig, id: number, httpPort: number) {
+  constructor({ config, operator }: Pick<Repository, 'config' | 'operator'>, id: number, httpPort: number) {
+    this.#operator = operator;
     this.#service = `safekeeper ${id}`;
     this.#host = config.host;
     this.#port = httpPort;
@@ -61,14 +64,7 @@ export class SafekeeperClient {
   /** Removes a timeline and its WAL; harmless when there is none. */
   async removeTimeline(id: TimelineId): Promise<void> {
     const path = `/v1/tenant/${this.#tenant}/timeline/${id}`;
-    await callHttp({
-      service: this.#service,
-      host: this.#host,
-      port: this.#port,
-      method: 'DELETE',
-      path,
-      timeoutMs: TIMEOUT_MS,
-    });
+    await this.#call('DELETE', path, undefined, TIMEOUT_MS);
   }
 
   /** Has it copy a timeline from the one of `donors` that has most of it; nothing to do for it when it has the timeline. */
@@ -126,18 +122,24 @@ export class SafekeeperClient {
   }
 
   #post(path: string, body: unknown, timeoutMs: number): Promise<unknown> {
+    return this.#call('POST', path, body, timeoutMs);
+  }
+
+  #get(path: string, timeoutMs: number): Promise<unknown> {
+    return this.#call('GET', path, undefined, timeoutMs);
+  }
+
+  async #call(method: 'GET' | 'POST' | 'DELETE', path: string, body: unknown, timeoutMs: number): Promise<unknown> {
+    const token = await this.#operator.token();
     return callHttp({
       service: this.#service,
       host: this.#host,
       port: this.#port,
-      method: 'POST',
+      token,
+      method,
       path,
       body,
       timeoutMs,
     });
-  }
-
-  #get(path: string, timeoutMs: number): Promise<unknown> {
-    return callHttp({ service: this.#service, host: this.#host, port: this.#port, method: 'GET', path, timeoutMs });
   }
 }

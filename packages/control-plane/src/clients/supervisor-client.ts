@@ -1,3 +1,5 @@
+import type { Operator } from '../credentials/operator.ts';
+import type { Repository } from '../repository/repository.ts';
 import { checkAnswer, supervisorStatus, type SupervisorStatus } from './answers.ts';
 import { callHttp } from './http-json.ts';
 
@@ -9,11 +11,13 @@ export class SupervisorClient {
   readonly #service: string;
   readonly #host: string;
   readonly #port: number;
+  readonly #operator: Operator;
 
   /** @param endpoint for messages */
-  constructor(endpoint: string, host: string, httpPort: number) {
+  constructor({ config, operator }: Pick<Repository, 'config' | 'operator'>, endpoint: string, httpPort: number) {
     this.#service = `the compute of '${endpoint}'`;
-    this.#host = host;
+    this.#operator = operator;
+    this.#host = config.host;
     this.#port = httpPort;
   }
 
@@ -34,11 +38,13 @@ export class SupervisorClient {
     await this.#call('POST', '/v1/safekeepers', { safekeepers });
   }
 
-  #call(method: 'GET' | 'POST', path: string, body?: unknown): Promise<unknown> {
+  async #call(method: 'GET' | 'POST', path: string, body?: unknown): Promise<unknown> {
+    const token = await this.#operator.token();
     return callHttp({
       service: this.#service,
       host: this.#host,
       port: this.#port,
+      token,
       method,
       path,
       body,

@@ -31,8 +31,8 @@ export function endpointProcess({ layout }: Repository, name: string): ProcessId
 }
 
 /** The interface of an endpoint's supervisor, running or not. */
-export function supervisorClient({ config }: Repository, endpoint: EndpointRecord): SupervisorClient {
-  return new SupervisorClient(endpoint.name, config.host, endpoint.httpPort);
+export function supervisorClient(repository: Repository, endpoint: EndpointRecord): SupervisorClient {
+  return new SupervisorClient(repository, endpoint.name, endpoint.httpPort);
 }
 
 /** Finds out how an endpoint is. Never throws for an endpoint that is down or does not answer. */

@@ -35,11 +35,17 @@ export function timelineIdentity({ config }: Repository, timeline: TimelineRecor
 export async function syncQuorum(repository: Repository, timeline: TimelineRecord): Promise<Lsn> {
   const { config } = repository;
   const { syncSafekeepers } = await import('@zenith/compute');
+  const { tenant } = config;
+  const token = await repository.operator.token({ role: 'compute', tenant, timeline: timeline.id });
+  const tokens = { token: () => token };
   const identity = timelineIdentity(repository, timeline);
   const { nodes, configuration } = await safekeepersOf(repository);
   const safekeepers = nodes.map(({ id, port }) => ({ id, host: config.host, port }));
   try {
-    const { startLsn } = await syncSafekeepers({ identity, safekeepers, configuration, log: SILENT }, SYNC_TIMEOUT_MS);
+    const { startLsn } = await syncSafekeepers(
+      { identity, safekeepers, configuration, tokens, log: SILENT },
+      SYNC_TIMEOUT_MS,
+    );
     return startLsn;
   } catch (error) {
     if (!(error instanceof ZenithError)) throw error;

@@ -1,4 +1,5 @@
 import { rmSync } from 'node:fs';
+import { authOptions, computeHolder, forgetTokens, issueComputeTokens } from '../credentials/holders.ts';
 import { ControlPlaneError, isSystemError } from '../errors.ts';
 import type { EndpointRecord, TimelineRecord } from '../metadata/records.ts';
 import { serviceEntryPoint } from '../nodes/entry-points.ts';
@@ -117,7 +118,9 @@ async function launchCompute(
   // Nothing of an earlier run is of use: the directory is built anew from the pageserver at each start.
   const ancestors = await ancestorsOf(repository, timeline);
   const safekeepers = await safekeepersOf(repository); // read under the compute's lock: whoever changes the members takes it
-  writeServiceConfig(files, computeConfig(repository, endpoint, timeline, ancestors, safekeepers));
+  await issueComputeTokens(repository, endpoint.name, timeline, ancestors);
+  const auth = authOptions(repository, computeHolder(endpoint.name));
+  writeServiceConfig(files, { ...computeConfig(repository, endpoint, timeline, ancestors, safekeepers), auth });
   options.onStarting?.(endpoint);
   await launchService({
     what: `the compute of '${endpoint.name}'`,
@@ -231,6 +234,7 @@ async function stopCompute(
 /** Removes an endpoint that does not run: its entry, then its files. */
 async function forget(repository: Repository, name: string): Promise<void> {
   await repository.catalog.removeEndpoint(name);
+  forgetTokens(repository, computeHolder(name));
   const { dataDir } = repository.layout.compute(name);
   await removeStagedCompute(repository, dataDir);
   try {

@@ -24,17 +24,17 @@ export interface LsnAtTime {
  * @throws ControlPlaneError `time-before-history`, `time-after-last-commit`, `not-running`, `service-refused`, …
  */
 export async function findLsn(
-  { catalog, config }: Repository,
+  repository: Repository,
   timeline: TimelineRecord,
   end: Lsn,
   time: PointInTime,
 ): Promise<LsnAtTime> {
-  const client = new PageserverClient({ config });
+  const client = new PageserverClient(repository);
   await client.waitForLsn(timeline.id, end, INGEST_TIMEOUT_MS);
   try {
     const found = await client.lsnAtTime(timeline.id, time);
     return {
-      timeline: found.timeline === timeline.id ? timeline : await catalog.timeline(found.timeline),
+      timeline: found.timeline === timeline.id ? timeline : await repository.catalog.timeline(found.timeline),
       lsn: found.lsn,
       commitTime: found.commitTime as PointInTime,
     };

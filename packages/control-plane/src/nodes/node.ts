@@ -6,6 +6,7 @@ import type { SafekeeperRecord } from '../metadata/records.ts';
 import { safekeepersOf } from '../safekeepers/safekeepers.ts';
 import { PageserverClient } from '../clients/pageserver-client.ts';
 import { SafekeeperClient } from '../clients/safekeeper-client.ts';
+import { PAGESERVER_HOLDER, safekeeperHolder } from '../credentials/holders.ts';
 import { pageserverConfig, safekeeperConfig } from './service-config.ts';
 
 /** A storage node of the repository: the pageserver, or one of the safekeepers. Says what it is; whether it runs is asked anew every time. */
@@ -20,6 +21,8 @@ export interface StorageNode {
   readonly port: number;
   readonly httpPort: number;
   readonly layout: ServiceLayout;
+  /** Under which name it has tokens. */
+  readonly holder: string;
   /** What its configuration file is to hold. */
   readonly serviceConfig: Readonly<Record<string, unknown>>;
   /** Asks it over HTTP whether it is well: undefined, or what ails it. Throws when it does not answer. */
@@ -36,6 +39,7 @@ export function pageserverNode(repository: Repository): StorageNode {
     host: config.host,
     ...config.pageserver,
     layout: layout.pageserver,
+    holder: PAGESERVER_HOLDER,
     serviceConfig: pageserverConfig(config),
     checkHealth: (timeoutMs) => new PageserverClient(repository).health(timeoutMs),
   };
@@ -48,7 +52,8 @@ export async function safekeeperNodes(repository: Repository): Promise<StorageNo
 }
 
 /** One of the repository's safekeepers. */
-export function safekeeperNode({ config, layout }: Repository, node: SafekeeperRecord): StorageNode {
+export function safekeeperNode(repository: Repository, node: SafekeeperRecord): StorageNode {
+  const { config, layout } = repository;
   return {
     service: 'safekeeper',
     what: `safekeeper ${node.id}`,
@@ -57,8 +62,9 @@ export function safekeeperNode({ config, layout }: Repository, node: SafekeeperR
     port: node.port,
     httpPort: node.httpPort,
     layout: layout.safekeeper(node.id),
+    holder: safekeeperHolder(node.id),
     serviceConfig: safekeeperConfig(config, node),
-    checkHealth: (timeoutMs) => new SafekeeperClient(config, node.id, node.httpPort).health(timeoutMs),
+    checkHealth: (timeoutMs) => new SafekeeperClient(repository, node.id, node.httpPort).health(timeoutMs),
   };
 }
 

@@ -1,4 +1,5 @@
 import { hasQuorum, quorumSize } from '@zenith/consensus';
+import { authOptions, issueNodeTokens } from '../credentials/holders.ts';
 import { ControlPlaneError } from '../errors.ts';
 import { launchService } from '../process/launch.ts';
 import { requireFreePort } from '../process/ports.ts';
@@ -48,7 +49,9 @@ async function prepareNode(repository: Repository, node: StorageNode): Promise<v
           history: await repository.catalog.history(),
         }
       : { remoteStorage: { location } };
-  writeServiceConfig(node.layout, { ...node.serviceConfig, ...ofThisStart });
+  await issueNodeTokens(repository, node);
+  const auth = authOptions(repository, node.holder);
+  writeServiceConfig(node.layout, { ...node.serviceConfig, ...ofThisStart, auth });
 }
 
 async function launchNode(node: StorageNode, { signal }: NodeOptions): Promise<void> {

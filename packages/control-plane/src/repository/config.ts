@@ -58,6 +58,7 @@ const configSchema = v.pipe(
     ),
     computePortFirst: portNumber,
     remoteStorage: v.optional(v.nullable(remoteLocation), null),
+    auth: v.optional(v.boolean(), false),
   }),
   v.check((config) => {
     const ports = [config.pageserver, ...config.safekeepers].flatMap((node) => [node.port, node.httpPort]);
@@ -72,6 +73,7 @@ const configSchema = v.pipe(
  * - `osUser` whom PostgreSQL runs as when the services run as root, null to choose one
  * - `host` the address everything listens on
  * - `remoteStorage` where the pageserver's layers go as well: a folder, or s3://…; null for the folder `remote` in the repository
+ * - `auth` whether every connection between services must show a token
  */
 export type RepositoryConfig = v.InferOutput<typeof configSchema>;
 

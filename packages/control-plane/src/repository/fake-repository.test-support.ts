@@ -33,6 +33,7 @@ export async function bareRepository(portFirst = 61_000): Promise<BareRepository
       superuser: 'me',
       osUser: null,
       remoteStorage: null,
+      auth: false,
       host: '127.0.0.1',
       pageserver: { port: portFirst, httpPort: portFirst + 1 },
       safekeepers: [{ id: 1, port: portFirst + 2, httpPort: portFirst + 3 }],

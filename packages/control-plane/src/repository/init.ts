@@ -4,6 +4,7 @@ import { dirname, join, resolve } from 'node:path';
 import { newTenantId, newTimelineId, ZenithError, type TenantId } from '@zenith/base';
 import type { InitializedDirectory, Installation } from '@zenith/compute';
 import type { PgMajor } from '@zenith/pg-format';
+import { makeSigningKey } from '../credentials/signing-key.ts';
 import { MAIN_BRANCH } from '../branches/create-branch.ts';
 import {
   ControlPlaneError,
@@ -49,6 +50,8 @@ export interface InitOptions {
   readonly dataChecksums?: boolean | undefined;
   /** Where the pageserver's layers go as well: a folder, or s3://bucket/prefix?endpoint=URL; the folder `remote` in the repository when left out. */
   readonly remoteStorage?: string | undefined;
+  /** Whether every connection between services must show a token; not unless asked for. */
+  readonly auth?: boolean | undefined;
   /** OS user for PostgreSQL when run as root. */
   readonly osUser?: string | undefined;
   /** Told what is being done, step by step. */
@@ -94,6 +97,7 @@ function makeConfig(options: InitOptions, tenant: TenantId, installation: Instal
     safekeepers,
     computePortFirst: options.computePortFirst ?? COMPUTE_PORT_FIRST,
     remoteStorage: options.remoteStorage === undefined ? null : absoluteLocation(options.remoteStorage),
+    auth: options.auth ?? false,
   };
   try {
     formatConfig(config);
@@ -163,6 +167,7 @@ async function fill(root: string, options: InitOptions, installation: Installati
     });
     for (const { id } of config.safekeepers) mkdirSync(layout.safekeeper(id).dataDir, { recursive: true });
     mkdirSync(join(root, 'computes'));
+    if (config.auth) makeSigningKey(layout.auth);
     setModes(layout);
     EmbeddedMetadataStore.create(layout.metadataFile);
     const catalog = new Catalog(new EmbeddedMetadataStore(layout.metadataFile, layout.locks));

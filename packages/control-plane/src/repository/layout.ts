@@ -13,11 +13,24 @@ export interface RepositoryLayout {
   readonly remoteStorage: string;
   /** Locks between concurrent `zenith` commands. */
   readonly locks: string;
+  readonly auth: AuthLayout;
   readonly pageserver: ServiceLayout;
   /** @param id number of the safekeeper, from 1 */
   safekeeper(id: number): ServiceLayout;
   /** @param endpoint name of the endpoint */
   compute(endpoint: string): ServiceLayout;
+}
+
+/** Keys and tokens, where they are required. */
+export interface AuthLayout {
+  /** Closed to everybody but its owner. */
+  readonly root: string;
+  /** Public keys by which all services let others in. */
+  readonly keys: string;
+  /** The private key that signs new tokens. */
+  readonly signingKey: string;
+  /** The folder of what a service shows to others. @param holder whose tokens: `pageserver`, `safekeeper-1`, `compute-main` */
+  tokens(holder: string): string;
 }
 
 /** The files of one service. */
@@ -45,6 +58,12 @@ export function repositoryLayout(root: string): RepositoryLayout {
     metadataFile: join(root, 'metadata.json'),
     remoteStorage: join(root, 'remote'),
     locks: join(root, 'locks'),
+    auth: {
+      root: join(root, 'auth'),
+      keys: join(root, 'auth', 'keys'),
+      signingKey: join(root, 'auth', 'signing-key.pem'),
+      tokens: (holder) => join(root, 'auth', 'tokens', holder),
+    },
     pageserver: serviceLayout(join(root, 'pageserver'), 'pageserver', 'pageserver'),
     safekeeper: (id) => serviceLayout(join(root, 'safekeepers', String(id)), 'safekeeper', 'safekeeper'),
     compute: (endpoint) => serviceLayout(join(root, 'computes', endpoint), 'compute', 'supervisor'),

@@ -1,5 +1,6 @@
 import { existsSync, realpathSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
+import { Operator } from '../credentials/operator.ts';
 import { ControlPlaneError } from '../errors.ts';
 import { Catalog } from '../metadata/catalog.ts';
 import { EmbeddedMetadataStore } from '../metadata/embedded-store.ts';
@@ -11,6 +12,8 @@ export interface Repository {
   readonly layout: RepositoryLayout;
   readonly config: RepositoryConfig;
   readonly catalog: Catalog;
+  /** What a command shows to services. */
+  readonly operator: Operator;
 }
 
 /** The `.zenith` folder in `folder` or in the nearest folder above; undefined when there is none. */
@@ -26,7 +29,12 @@ export function findRepository(folder: string): string | undefined {
 export function openRepositoryAt(root: string): Repository {
   const layout = repositoryLayout(realpathSync(root)); // one name for each folder: services are recognised by theirs
   const config = readConfig(layout.configFile);
-  return { layout, config, catalog: new Catalog(new EmbeddedMetadataStore(layout.metadataFile, layout.locks)) };
+  return {
+    layout,
+    config,
+    catalog: new Catalog(new EmbeddedMetadataStore(layout.metadataFile, layout.locks)),
+    operator: new Operator(layout.auth, config.auth),
+  };
 }
 
 /** Opens the repository that `folder` lies in. @throws ControlPlaneError `no-repository`, `repository-invalid`, `system` */

@@ -6,6 +6,7 @@ import {
   type NodeId,
 } from '@zenith/consensus';
 import { PageserverClient } from '../clients/pageserver-client.ts';
+import { forgetTokens, safekeeperHolder } from '../credentials/holders.ts';
 import { reservedPorts } from '../endpoints/endpoints.ts';
 import { ControlPlaneError, throwIfInterrupted } from '../errors.ts';
 import type { SafekeeperRecord, SafekeepersRecord } from '../metadata/records.ts';
@@ -167,6 +168,7 @@ async function settle(repository: Repository, removed: NodeId | undefined, optio
   await tellPageserver(repository, remaining);
   await stopOneNode(repository, safekeeperNode(repository, nodeOf(record, removed)), options);
   await repository.catalog.replaceSafekeepers(remaining, revision);
+  forgetTokens(repository, safekeeperHolder(removed));
 }
 
 /** One that does not run reads it when it starts. */

@@ -26,8 +26,8 @@ const SYNC_TIMEOUT_MS = 120_000;
 const LOOK_INTERVAL_MS = 50;
 
 /** A safekeeper of this record, over HTTP. */
-export function clientOf({ config }: Repository, record: SafekeepersRecord, id: NodeId): SafekeeperClient {
-  return new SafekeeperClient(config, id, nodeOf(record, id).httpPort);
+export function clientOf(repository: Repository, record: SafekeepersRecord, id: NodeId): SafekeeperClient {
+  return new SafekeeperClient(repository, id, nodeOf(record, id).httpPort);
 }
 
 /** What the members that answer say when they are given a configuration, and why the others did not. */

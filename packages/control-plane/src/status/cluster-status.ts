@@ -73,7 +73,7 @@ async function askNodes(repository: Repository, nodes: readonly NodeStatus[]): P
     : Promise.resolve([]);
   const safekeepers = alive
     .filter(({ id }) => id !== undefined)
-    .map((node) => new SafekeeperClient(repository.config, node.id ?? 0, node.httpPort).timelines());
+    .map((node) => new SafekeeperClient(repository, node.id ?? 0, node.httpPort).timelines());
   // A node that does not answer is shown as unhealthy already; here it just knows nothing.
   const [fromPageserver, ...fromSafekeepers] = await Promise.allSettled([pageserver, ...safekeepers] as const);
   return {

@@ -130,9 +130,12 @@ export class PageConnection {
     if (gate === undefined) return this.#welcome(hello);
     this.#busy = true;
     void gate.admit(token, 'read-pages', hello).then(
-      () => {
+      (bearer) => {
         this.#busy = false;
-        if (!this.#abort.signal.aborted && this.#welcome(hello)) this.#goOn();
+        if (this.#abort.signal.aborted) return;
+        const release = gate.hold(bearer, (reason) => this.#cutOff(hello, reason));
+        this.#abort.signal.addEventListener('abort', release, { once: true });
+        if (this.#welcome(hello)) this.#goOn();
       },
       (error: unknown) => this.#turnAway(hello, error),
     );
@@ -148,6 +151,14 @@ export class PageConnection {
     );
     this.#context.metrics.refusals.inc();
     this.#socket.end(encodeServerHello(PageStatus.unauthorized, error.message));
+    this.#socket.destroySoon();
+  }
+
+  /** Ends the connection of somebody whose token is good no more: nothing further is answered. */
+  #cutOff({ tenant, timeline }: ClientHello, { message }: AuthError): void {
+    this.#context.log.info({ peer: this.#peer, tenant, timeline, reason: message }, 'page connection ended');
+    this.#abort.abort();
+    this.#socket.end();
     this.#socket.destroySoon();
   }
 

@@ -1,5 +1,5 @@
 import { connect, type Socket } from 'node:net';
-import { writeFileSync } from 'node:fs';
+import { rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { Gate, keyFileName, mintToken, newKey, type Identity } from '@zenith/auth';
 import { lsn, newTenantId, newTimelineId, type Lsn } from '@zenith/base';
@@ -266,6 +266,7 @@ describe('page service', () => {
 describe('a page service that requires a token', () => {
   let guarded: PageService;
   let guardedPort: number;
+  let keyFile: string;
   let mint: (identity: Identity, lifetimeSeconds?: number) => Promise<string>;
 
   beforeEach(async () => {
@@ -273,10 +274,11 @@ describe('a page service that requires a token', () => {
     const privateFile = join(directory.path, 'private.pem');
     writeFileSync(privateFile, key.privatePem, { mode: 0o600 });
     writeFileSync(join(directory.path, keyFileName(key.id)), key.publicPem);
+    keyFile = join(directory.path, keyFileName(key.id));
     mint = (identity, lifetimeSeconds) => mintToken(privateFile, identity, lifetimeSeconds);
     guarded = new PageService({
       source: storePageSource(store),
-      gate: new Gate(directory.path),
+      gate: new Gate(directory.path, pino({ level: 'silent' })),
       log: pino({ level: 'silent' }),
       metrics,
       buffers: new ResponseBufferPool(),
@@ -310,6 +312,23 @@ describe('a page service that requires a token', () => {
       await mint({ role: 'compute', tenant: newTenantId(), timeline: id }),
     ];
     for (const token of refused) await expect(read(token)).rejects.toMatchObject({ code: 'unauthorized' });
+  });
+
+  it('ends the connections of a key that is removed, and of no other', async () => {
+    const { tenant, timeline: id } = timeline;
+    const other = newKey();
+    const otherFile = join(directory.path, 'other.pem');
+    writeFileSync(otherFile, other.privatePem, { mode: 0o600 });
+    writeFileSync(join(directory.path, keyFileName(other.id)), other.publicPem);
+    const who = { role: 'compute', tenant, timeline: id } as const;
+    const address = { kind: 'tcp', host: '127.0.0.1', port: guardedPort } as const;
+    const connection = { address, tenant, timeline: id, timeoutMs: 5000 };
+    const cut = await PageClient.connect({ ...connection, token: await mint(who) });
+    const kept = await PageClient.connect({ ...connection, token: await mintToken(otherFile, who) });
+    rmSync(keyFile);
+    while (await cut.getPages(relation, 3, 1, lsn(START + 8)).then(Boolean, () => false)); // until it is cut off
+    expect((await kept.getPages(relation, 3, 1, lsn(START + 8)))[0]).toBe(3);
+    for (const pages of [cut, kept]) pages.close();
   });
 
   it('answers a request that came with the hello, in whatever pieces they arrive', async () => {

@@ -75,7 +75,7 @@ export class Pageserver {
       const pidFile = PidFile.acquire(join(dataDirectory, PID_FILE));
       undo.push(() => pidFile.release());
       const metrics = new Registry();
-      const gate = gateOf(options.auth);
+      const gate = gateOf(options.auth, log);
       const remote = await openRemote(setup, metrics);
       undo.push(() => remote?.close(UPLOAD_GRACE_MS));
       const store = TimelineStore.open(dataDirectory, {

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
-import { AuthError, requireAllowed, type Action, type Gate, type Identity } from '@zenith/auth';
+import { AuthError, requireAllowed, type Action, type Bearer, type Gate, type Identity } from '@zenith/auth';
 import { formatLsn, PG_TIMELINE, unreachable } from '@zenith/base';
 import { PostgresServerError, PostgresSession, PROPOSER_MESSAGE_LENGTH_MAX, TypeOid, type Column } from '@zenith/wire';
 import type { Logger } from 'pino';
@@ -56,6 +56,8 @@ export class WalService {
   readonly #sockets = new Set<Socket>();
   /** Who has shown a token, until the session has started. */
   readonly #identities = new WeakMap<PostgresSession, Identity>();
+  /** What lets go of a session's token. */
+  readonly #releases = new Map<PostgresSession, () => void>();
   #peerCount = 0;
 
   private constructor(options: WalServiceOptions) {
@@ -145,11 +147,18 @@ export class WalService {
     session: PostgresSession,
   ): Promise<void> {
     const { tenant, timeline } = parseStartupOptions(parameters);
+    let bearer: Bearer;
     try {
-      this.#identities.set(session, await gate.admit(token, 'read-wal', { tenant, timeline }));
+      bearer = await gate.admit(token, 'read-wal', { tenant, timeline });
     } catch (error) {
       throw asServerError(error);
     }
+    if (!this.#sessions.has(session)) return; // it has gone meanwhile
+    this.#identities.set(session, bearer);
+    this.#releases.set(
+      session,
+      gate.hold(bearer, (reason) => session.fail(asServerError(reason))),
+    );
   }
 
   #startup(parameters: ReadonlyMap<string, string>, session: PostgresSession): Readonly<Record<string, string>> {
@@ -206,6 +215,8 @@ export class WalService {
   #closed(session: PostgresSession, reason: Error | undefined): void {
     const connection = this.#sessions.get(session);
     this.#sessions.delete(session);
+    this.#releases.get(session)?.();
+    this.#releases.delete(session);
     connection?.proposer?.closed();
     connection?.sender?.closed();
     if (reason === undefined) return;
@@ -243,8 +254,8 @@ function requireAction({ identity, options }: Connection, action: Action): void 
 }
 
 /** What PostgreSQL would say: invalid_password, or insufficient_privilege. */
-function asServerError(error: unknown): unknown {
-  if (!(error instanceof AuthError)) return error;
+function asServerError(error: unknown): Error {
+  if (!(error instanceof AuthError)) return error as Error;
   return new PostgresServerError(error.code === 'credentials-forbidden' ? '42501' : '28P01', error.message);
 }
 
