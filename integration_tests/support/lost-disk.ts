@@ -1,49 +1,12 @@
 import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { formatLsn, parseLsn, type Lsn } from '@zenith/base';
+import { formatLsn } from '@zenith/base';
 import { expect } from 'vitest';
+import { uploadBranch } from './pageserver-timeline.ts';
 import type { Zenith } from './zenith.ts';
-
-/** What a pageserver says of a timeline. */
-interface TimelineJson {
-  readonly lastRecordLsn: string;
-  readonly diskConsistentLsn: string;
-  readonly remoteConsistentLsn: string;
-  readonly uploads: string;
-  readonly uploadError: string | null;
-}
 
 /** Less than the pages of an empty cluster take. Unit: bytes. */
 const DISK_BYTES = 2 * 1024 * 1024;
-
-/** Longest that an upload may take. Unit: ms. */
-const UPLOAD_MAX_MS = 60_000;
-
-async function timelineUrl(zenith: Zenith, branch: string): Promise<string> {
-  const { tenant, timeline, pageserverHttpPort } = await zenith.branch(branch);
-  return `http://127.0.0.1:${pageserverHttpPort}/v1/tenant/${tenant}/timeline/${timeline}`;
-}
-
-/** Has the pageserver flush and upload a branch; gives the LSN up to which it says that remote storage has it. */
-async function uploadBranch(zenith: Zenith, branch: string): Promise<Lsn> {
-  const url = await timelineUrl(zenith, branch);
-  // What was committed reaches the pageserver in its own time; only what it has taken in is flushed.
-  const lsn = formatLsn((await zenith.branch(branch)).commitLsn);
-  const waited = await fetch(`${url}/wait`, {
-    method: 'POST',
-    headers: { 'content-type': 'application/json' },
-    body: JSON.stringify({ lsn, timeoutMs: UPLOAD_MAX_MS }),
-  });
-  expect(waited.status).toBe(200);
-  const flushed = (await (await fetch(`${url}/checkpoint`, { method: 'POST' })).json()) as TimelineJson;
-  for (const end = Date.now() + UPLOAD_MAX_MS; Date.now() < end;) {
-    const now = (await (await fetch(url)).json()) as TimelineJson;
-    if (parseLsn(now.remoteConsistentLsn) >= parseLsn(flushed.diskConsistentLsn))
-      return parseLsn(now.remoteConsistentLsn);
-    await new Promise((resolve) => setTimeout(resolve, 20)); // uploads tell nobody when they are done
-  }
-  throw new Error(`${branch} was not uploaded: ${await (await fetch(url)).text()}`);
-}
 
 /**
  * Loses the pageserver's disk: rows on two branches, some uploaded, some later ones not, then `kill -9` and no folder any more. Everything must come back, from remote storage and from the

@@ -103,8 +103,8 @@ rgw_thread_pool_size = 16
     );
   }
 
-  /** Makes a bucket and gives its location, as `zenith init --remote-storage` takes it. */
-  async makeBucket(bucket: string): Promise<string> {
+  /** Makes a bucket and gives its location, as `zenith init --remote-storage` takes it. @param endpoint by which it is reached, if not the server's own */
+  async makeBucket(bucket: string, endpoint = this.endpoint): Promise<string> {
     const client = new S3Client({
       endpoint: this.endpoint,
       forcePathStyle: true,
@@ -117,7 +117,7 @@ rgw_thread_pool_size = 16
     });
     await client.send(new CreateBucketCommand({ Bucket: bucket }));
     client.destroy();
-    return `s3://${bucket}/zenith?endpoint=${encodeURIComponent(this.endpoint)}`;
+    return `s3://${bucket}/zenith?endpoint=${encodeURIComponent(endpoint)}`;
   }
 
   /** Ends everything and removes what it kept. */

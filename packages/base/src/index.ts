@@ -12,6 +12,7 @@ export {
   type TenantId,
   type TimelineId,
 } from './ids.ts';
+export { LogOutput } from './log-output.ts';
 export {
   INVALID_LSN,
   formatLsn,

@@ -1,4 +1,5 @@
 import { gateOf } from '@zenith/auth';
+import { LogOutput } from '@zenith/base';
 import { Command } from 'commander';
 import { join, resolve } from 'node:path';
 import { pino } from 'pino';
@@ -29,10 +30,7 @@ function report(message: object): Promise<void> {
 }
 
 async function serve(dataDir: string): Promise<void> {
-  const log = pino(
-    { name: 'compute', level: process.env['ZENITH_LOG_LEVEL'] ?? 'info' },
-    pino.destination({ fd: 1, sync: true }),
-  );
+  const log = pino({ name: 'compute', level: process.env['ZENITH_LOG_LEVEL'] ?? 'info' }, new LogOutput());
   const pidFile = join(dataDir, 'supervisor.pid');
   let exitCode = 1;
   let pidFileTaken = false;

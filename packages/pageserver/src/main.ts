@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { parseTenantId, parseTimelineId } from '@zenith/base';
+import { LogOutput, parseTenantId, parseTimelineId } from '@zenith/base';
 import { openRemoteStorage } from '@zenith/remote-storage';
 import { Command } from 'commander';
 import { pino } from 'pino';
@@ -22,10 +22,11 @@ function report(message: object): Promise<void> {
 
 async function serve(dataDirectory: string): Promise<void> {
   let pageserver: Pageserver;
-  let log = pino({ base: { service: 'pageserver' } });
+  const output = new LogOutput();
+  let log = pino({ base: { service: 'pageserver' } }, output);
   try {
     const options = readOptions(dataDirectory);
-    log = pino({ level: options.logLevel, base: { service: 'pageserver' } });
+    log = pino({ level: options.logLevel, base: { service: 'pageserver' } }, output);
     pageserver = await Pageserver.start({
       dataDirectory,
       options,

@@ -1,4 +1,5 @@
 import { mkdirSync, readFileSync } from 'node:fs';
+import { LogOutput } from '@zenith/base';
 import { Command } from 'commander';
 import { pino } from 'pino';
 import { readConfiguration } from './configuration/configuration.ts';
@@ -19,11 +20,12 @@ function report(message: object): Promise<void> {
 
 async function serve(dataDirectory: string): Promise<void> {
   let safekeeper: Safekeeper;
-  let log = pino();
+  const output = new LogOutput();
+  let log = pino(output);
   try {
     mkdirSync(dataDirectory, { recursive: true });
     const configuration = readConfiguration(dataDirectory);
-    log = pino({ level: configuration.logLevel, base: { service: 'safekeeper', id: configuration.id } });
+    log = pino({ level: configuration.logLevel, base: { service: 'safekeeper', id: configuration.id } }, output);
     safekeeper = await Safekeeper.start({
       dataDirectory,
       configuration,

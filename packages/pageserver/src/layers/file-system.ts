@@ -11,6 +11,7 @@ import {
   writeSync,
 } from 'node:fs';
 import { open, rename } from 'node:fs/promises';
+import { dirname } from 'node:path';
 
 /**
  * Every file operation of the storage engine. Tests put themselves here: the n-th operation fails, or what was not synced is lost in a crash. Reads and writes
@@ -51,6 +52,19 @@ function missing(error: unknown): boolean {
   return error instanceof Error && (error as NodeJS.ErrnoException).code === 'ENOENT';
 }
 
+/** One level after the other: what `recursive` throws on a read-only disk is ENOENT. */
+function makeDirectory(path: string): void {
+  try {
+    mkdirSync(path);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EEXIST') return;
+    if (code !== 'ENOENT' || dirname(path) === path) throw error;
+    makeDirectory(dirname(path));
+    mkdirSync(path);
+  }
+}
+
 async function syncPath(path: string, flags: string): Promise<void> {
   const handle = await open(path, flags);
   try {
@@ -85,9 +99,7 @@ export const localFileSystem: FileSystem = {
   removeDirectory(path) {
     rmSync(path, { recursive: true, force: true });
   },
-  makeDirectory(path) {
-    mkdirSync(path, { recursive: true });
-  },
+  makeDirectory,
   list(path) {
     try {
       return readdirSync(path);

@@ -75,6 +75,7 @@ export class RemoteLab {
     generation: number,
     storage = new FaultyStorage(this.inner),
     options: Partial<StorageOptions> = {},
+    startWaitMs?: number,
   ): Promise<Node> {
     const dataDirectory = join(this.root, directory);
     mkdirSync(dataDirectory, { recursive: true });
@@ -86,6 +87,7 @@ export class RemoteLab {
       log: SILENT,
       metrics: remoteMetrics(new Registry(), () => remote.gauges),
       retries: { attemptsMax: 1, backoffMinMs: 1, backoffMaxMs: 1 },
+      ...(startWaitMs === undefined ? {} : { startWaitMs }),
     });
     const store = TimelineStore.open(dataDirectory, {
       options: { ...OPTIONS, ...options },

@@ -340,6 +340,22 @@ test('without remote storage what is here is served, and uploads go on when it i
   await close(again);
 });
 
+test('a start does not wait for remote storage that says nothing: what is here is served', async () => {
+  const first = await open('first', 1);
+  const [main] = (await play(first)) as [ModelWriter, ModelWriter];
+  await close(first);
+  const storage = new FaultyStorage(lab.inner);
+  const list = storage.list.bind(storage);
+  storage.list = (_, options) =>
+    new Promise((_resolve, reject) => {
+      options?.signal?.addEventListener('abort', () => reject(options.signal?.reason as Error));
+    });
+  const again = await lab.open('first', 2, storage, {}, 1);
+  expect(await wrongPages(again.store, 1, main, main.model.lastLsn)).toEqual([]);
+  storage.list = list;
+  await close(again);
+});
+
 test('a removed timeline is gone from remote storage as well: a pageserver with an empty disk does not restore it, and an older one cannot bring it back', async () => {
   const node = await open('a', 1);
   await play(node);

@@ -23,6 +23,9 @@ const OPERATIONS_AT_ONCE = 8;
 /** Layers that readers wait for, fetched at once: apart from those, so that a queue of uploads keeps no read waiting. */
 const DOWNLOADS_AT_ONCE = 8;
 
+/** A start with timelines on its own disk waits so long for what only remote storage may have. Unit: ms. */
+const START_WAIT_MS = 10_000;
+
 /** What a pageserver's use of remote storage is made of. */
 export interface RemoteSetup {
   readonly storage: RemoteStorage;
@@ -34,6 +37,8 @@ export interface RemoteSetup {
   readonly metrics: RemoteMetrics;
   /** Pauses after failed uploads; a default but for tests. */
   readonly retries?: RetryPolicy;
+  /** How long a start with timelines on its own disk waits for remote storage; a default but for tests. Unit: ms. */
+  readonly startWaitMs?: number;
 }
 
 /** How a timeline stands in remote storage. */
@@ -61,8 +66,8 @@ export class RemoteTimelines implements RemoteLayers {
   }
 
   /**
-   * Opens remote storage for a data directory and restores the indexes of timelines that it has lost; to be called before the store is opened. Without an answer from remote storage the timelines that are
-   * here are served, and a later start looks again.
+   * Opens remote storage for a data directory and restores the indexes of timelines that it has lost; to be called before the store is opened. Without an answer from remote storage, which is waited for ten
+   * seconds, the timelines that are here are served, and a later start looks again.
    * @throws RemoteStorageError when remote storage does not answer and nothing is here
    */
   static async open(setup: RemoteSetup): Promise<RemoteTimelines> {
@@ -83,8 +88,11 @@ export class RemoteTimelines implements RemoteLayers {
       },
       abort,
     );
+    const isEmpty = fileSystem.list(`${dataDirectory}/tenants`).length === 0;
+    const patience = isEmpty ? [] : [AbortSignal.timeout(setup.startWaitMs ?? START_WAIT_MS)];
+    const restorer = { ...writer, signal: AbortSignal.any([abort.signal, ...patience]) };
     try {
-      const restored = await restoreTimelines(writer, concurrency, fileSystem, dataDirectory, {
+      const restored = await restoreTimelines(restorer, concurrency, fileSystem, dataDirectory, {
         onDamage: (tenant, timeline, err) =>
           log.warn(
             { tenant, timeline, err },
@@ -103,7 +111,7 @@ export class RemoteTimelines implements RemoteLayers {
         log.info({ tenant, timeline, layers: one.layers.size }, 'timeline restored from remote storage');
       }
     } catch (err) {
-      if (fileSystem.list(`${dataDirectory}/tenants`).length === 0) throw err;
+      if (isEmpty) throw err;
       metrics.failures.inc();
       log.warn({ err }, 'remote storage does not answer: what only it has is looked for at the next start');
     }

@@ -34,8 +34,10 @@ export interface StorageOptions {
   readonly openFilesMax: number;
   /** Most readers of a timeline waiting for WAL. */
   readonly waitersMax: number;
-  /** Pause before a failed flush or compaction is tried again. */
+  /** Pause before a failed flush is tried again; twice as long after each further failure … */
   readonly retryDelayMs: number;
+  /** … up to this. */
+  readonly retryDelayMsMax: number;
   /** False: compaction runs only when it is called. */
   readonly compactInBackground: boolean;
 }
@@ -62,6 +64,7 @@ export const DEFAULT_STORAGE_OPTIONS: StorageOptions = {
   openFilesMax: 512,
   waitersMax: 10_000,
   retryDelayMs: 1000,
+  retryDelayMsMax: 15_000,
   compactInBackground: true,
 };
 

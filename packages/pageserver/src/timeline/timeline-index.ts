@@ -127,8 +127,16 @@ export function decodeIndex(bytes: Uint8Array, path: string): TimelineIndex {
   };
 }
 
-/** Replaces the index in `directory` in one durable step. When it fails, the old index or the new one is there. */
-export async function writeIndex(fileSystem: FileSystem, directory: string, index: TimelineIndex): Promise<void> {
+/**
+ * Replaces the index in `directory` in one durable step. When it fails, the old index or the new one is there.
+ * @param onReplace called right before: until then the old one is there, whatever fails
+ */
+export async function writeIndex(
+  fileSystem: FileSystem,
+  directory: string,
+  index: TimelineIndex,
+  onReplace: () => void = () => undefined,
+): Promise<void> {
   const temporary = `${directory}/${INDEX_FILE}.tmp`;
   if (fileSystem.size(temporary) !== undefined) fileSystem.unlink(temporary);
   const bytes = encodeIndex(index);
@@ -139,6 +147,7 @@ export async function writeIndex(fileSystem: FileSystem, directory: string, inde
     fileSystem.close(fd);
   }
   await fileSystem.sync(temporary);
+  onReplace();
   await fileSystem.rename(temporary, `${directory}/${INDEX_FILE}`);
   await fileSystem.syncDirectory(directory);
 }

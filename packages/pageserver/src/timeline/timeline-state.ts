@@ -121,7 +121,7 @@ export class TimelineState implements TimelineView {
 
   /**
    * Makes a change of the layers durable, then visible; changes follow one another. The directory of the layers is synced first, so that the index never names a file that a crash
-   * could take away. When it fails, nothing is visible and the files added must stay: the index on disk may name them.
+   * could take away. When it fails, nothing is visible; the files added are removed, unless the index on disk may name them already.
    */
   publish(change: LayerChange): Promise<void> {
     const result = this.#publishing.then(() => this.#publish(change));
@@ -175,6 +175,33 @@ export class TimelineState implements TimelineView {
   }
 
   async #publish(change: LayerChange): Promise<void> {
+    let isNamed = false;
+    try {
+      await this.#publishNaming(change, () => {
+        isNamed = true;
+      });
+    } catch (error) {
+      // On a disk that is full each attempt would leave its layers, until there is no room for an index either.
+      if (!isNamed) this.#removeAdded(change.added);
+      throw error;
+    }
+  }
+
+  #removeAdded(added: readonly WrittenLayer[]): void {
+    const { fileSystem, handles } = this.shared.access;
+    for (const { fileName } of added) {
+      const path = `${this.layersDirectory}/${fileName}`;
+      handles.forget(path);
+      try {
+        fileSystem.unlink(path);
+      } catch {
+        // What is left is an orphan, which the next opening of the timeline removes.
+      }
+    }
+  }
+
+  /** @param onNamed called when the index on disk may name what is added */
+  async #publishNaming(change: LayerChange, onNamed: () => void): Promise<void> {
     const { fileSystem } = this.shared.access;
     if (change.added.length > 0) await fileSystem.syncDirectory(this.layersDirectory);
     const added = change.added.map((layer) =>
@@ -187,7 +214,7 @@ export class TimelineState implements TimelineView {
     const map = this.layerMap.with(added, change.removed);
     const diskConsistentLsn = change.diskConsistentLsn ?? this.diskConsistentLsn;
     const index = this.#indexWith(map.placed, diskConsistentLsn);
-    await writeIndex(fileSystem, this.directory, index);
+    await writeIndex(fileSystem, this.directory, index, onNamed);
     this.#durableCutoff = cutoffOf(index);
     this.shared.counts.walBytes += diskConsistentLsn - this.diskConsistentLsn;
     this.#countWritten(change);

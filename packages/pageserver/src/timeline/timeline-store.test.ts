@@ -311,6 +311,38 @@ describe('flush and compaction', () => {
     expect(readOutcome(timeline, 1, 5, at(10))).toBe(modelOutcome(writer.model, 1, 5, at(10)));
   });
 
+  test('a disk with room for a layer and none for the index is not filled up by attempts', async () => {
+    let full = false;
+    let attempts = 0;
+    reopen(
+      { retryDelayMs: 1, retryDelayMsMax: 1 },
+      {
+        fileSystem: {
+          ...unsyncedFileSystem,
+          create: (path) => {
+            if (full && path.endsWith('index.json.tmp')) {
+              attempts++;
+              throw Object.assign(new Error('no space left on device'), { code: 'ENOSPC' });
+            }
+            return localFileSystem.create(path);
+          },
+        },
+      },
+    );
+    const timeline = await create();
+    const writer = new ModelWriter(timeline, new StorageModel(at(0)));
+    for (let n = 1; n < 10; n++) writer.put(1, n, at(n), ValueKind.image, pageOf(n));
+    writer.advance(at(10));
+    full = true;
+    await expect(timeline.flush()).rejects.toThrow('no space left');
+    await expect.poll(() => attempts, { timeout: 5000 }).toBeGreaterThan(5);
+    expect(readdirSync(layersOf(1)).length).toBeLessThan(2);
+    full = false;
+    await expect.poll(() => timeline.diskConsistentLsn, { timeout: 5000 }).toBe(at(10));
+    expect(readdirSync(layersOf(1))).toHaveLength(1);
+    expect(readOutcome(timeline, 1, 5, at(10))).toBe(modelOutcome(writer.model, 1, 5, at(10)));
+  });
+
   test('image layers bound what a read of an often changed partition touches, and are not written again without reason', async () => {
     reopen({ imageTiersMin: 3, imageDeltaFraction: 0.3, pageCacheBytes: 0 });
     const timeline = await create();

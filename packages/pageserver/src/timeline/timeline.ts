@@ -53,6 +53,7 @@ export class Timeline {
   #retry: NodeJS.Timeout | undefined;
   #room: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
   #flushError: Error | undefined;
+  #flushFailures = 0;
   #compactionError: Error | undefined;
 
   /** Made by the store. */
@@ -477,16 +478,22 @@ export class Timeline {
     try {
       while (this.#frozenCount() > 0) {
         await flushOldest(this.#state, this.#closing.signal);
+        if (this.#flushError !== undefined)
+          shared.log.info({ tenant: this.tenant, timeline: this.timeline }, 'flushes go on');
         this.#flushError = undefined;
+        this.#flushFailures = 0;
         this.#releaseMemory();
       }
     } catch (error) {
+      const isFirst = this.#flushError === undefined;
       this.#flushError = error as Error;
       if (error instanceof AssertionError || this.#closing.signal.aborted) throw error;
-      shared.log.warn(
-        { tenant: this.tenant, timeline: this.timeline, err: error },
-        'a flush failed and will be tried again',
-      );
+      // Once: it may be the log's disk, too, that is full.
+      if (isFirst)
+        shared.log.warn(
+          { tenant: this.tenant, timeline: this.timeline, err: error },
+          'a flush failed and will be tried again',
+        );
       this.#retryLater();
       throw error;
     }
@@ -505,10 +512,14 @@ export class Timeline {
   }
 
   #retryLater(): void {
-    this.#retry ??= setTimeout(() => {
-      this.#retry = undefined;
-      this.#flushInBackground();
-    }, this.#state.shared.options.retryDelayMs).unref();
+    const { retryDelayMs, retryDelayMsMax } = this.#state.shared.options;
+    this.#retry ??= setTimeout(
+      () => {
+        this.#retry = undefined;
+        this.#flushInBackground();
+      },
+      Math.min(retryDelayMs * 2 ** this.#flushFailures++, Math.max(retryDelayMs, retryDelayMsMax)),
+    ).unref();
   }
 
   #compactInBackground(): void {
