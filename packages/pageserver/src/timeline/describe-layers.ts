@@ -43,11 +43,12 @@ export interface DescribedLayers {
 export function describeLayers(state: TimelineState): DescribedLayers {
   const { remote } = state.shared;
   return {
-    memory: state.memoryLayers.map(({ frozen, lsnStart, lsnEnd, memoryBytes }) => ({
-      frozen,
-      lsnStart: formatLsn(lsnStart),
-      lsnEnd: formatLsn(frozen ? lsnEnd : state.lastRecordLsn),
-      memoryBytes,
+    memory: state.memoryLayers.map((layer) => ({
+      frozen: layer.frozen,
+      lsnStart: formatLsn(layer.lsnStart),
+      // The layer that takes ingest has no end yet.
+      lsnEnd: formatLsn(layer.frozen ? layer.lsnEnd : state.lastRecordLsn),
+      memoryBytes: layer.memoryBytes,
     })),
     layers: state.layerMap.tiers.flatMap(({ level, layers }) =>
       layers.map((layer): DescribedLayer => {

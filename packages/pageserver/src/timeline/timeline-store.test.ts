@@ -1,7 +1,7 @@
 import { mkdirSync, mkdtempSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { CorruptionError, type Lsn } from '@zenith/base';
+import { CorruptionError, formatLsn, type Lsn } from '@zenith/base';
 import { allocatePage, BLCKSZ } from '@zenith/pg-format';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ObjectKind } from '../key-space/object.ts';
@@ -81,6 +81,15 @@ describe('a timeline', () => {
     expect(timeline.readSmall(NO_OBJECT, at(2))).toBeUndefined();
     expect(() => putSmall(timeline, ObjectKind.tablespace, 1, at(2), 1)).toThrow('above the last record LSN');
     expect(() => timeline.advance(at(1))).toThrow('never goes back');
+  });
+
+  test('tells where its values are while some are in memory only', async () => {
+    const timeline = await create();
+    putSmall(timeline, ObjectKind.tablespace, 1, at(1), 1, 2);
+    timeline.advance(at(1));
+    const { memory, layers } = timeline.layers;
+    expect(memory).toEqual([expect.objectContaining({ frozen: false, lsnEnd: formatLsn(at(1)) })]);
+    expect(layers).toEqual([]);
   });
 
   test('has no page beyond the size of its object at that LSN, though older lives of the object had', async () => {
