@@ -62,6 +62,8 @@ const HAPPENED = [
   'fault: slow network',
   'fenced',
   'log: WAL cut back',
+  'log: disk full: the timeline waits for room',
+  'log: there is room on the disk again',
   'log: a proposer leads',
   'log: timeline broken',
   'log: timeline cannot be read',

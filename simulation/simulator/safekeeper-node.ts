@@ -101,7 +101,6 @@ export class SafekeeperNode {
   #timeline: Timeline | undefined;
   #process = 0;
   #up = false;
-  #unreadable = false;
   #nextPeer = 1;
   #verifiedLsn: Lsn;
   #connections = new Set<Connection>();
@@ -128,9 +127,9 @@ export class SafekeeperNode {
     return this.#up;
   }
 
-  /** True when it takes no more WAL until it is started again. */
+  /** True when it takes no more WAL until it is started again. Where the disk was full it goes on by itself. */
   get isBroken(): boolean {
-    return this.#unreadable || this.timeline?.broken !== undefined;
+    return this.#up && (this.#registry?.broken.length ?? 0) > 0;
   }
 
   /** The timeline, once it exists here. */
@@ -141,7 +140,6 @@ export class SafekeeperNode {
   /** Starts the process; it is up once it has read its files. */
   start(): void {
     const process = ++this.#process;
-    this.#unreadable = false;
     const alive = (): boolean => process === this.#process;
     const disk = this.disk.mount();
     const clock: Clock = {
@@ -179,8 +177,8 @@ export class SafekeeperNode {
         for (const { error } of registry.unreadable) {
           const { cause } = error;
           // A fault that was injected may hit a start; anything else is damage, which nothing here does.
-          if (cause instanceof SimulatedError) this.#unreadable = true;
-          else this.#fail(new SafetyViolation(`safekeeper ${this.id}: ${error.message}`));
+          if (!(cause instanceof SimulatedError))
+            this.#fail(new SafetyViolation(`safekeeper ${this.id}: ${error.message}`));
         }
         this.#registry = registry;
         this.#up = true;

@@ -274,7 +274,7 @@ describe('a safekeeper', () => {
 
   test('serves HTTP: health, status, timelines, metrics, errors', async () => {
     const wal = await withTimeline();
-    expect(await http(1, '/healthz')).toEqual({ status: 200, body: { status: 'ok', broken: [] } });
+    expect(await http(1, '/healthz')).toEqual({ status: 200, body: { status: 'ok', broken: [], diskFull: [] } });
     expect((await http(1, '/v1/status')).body).toMatchObject({ id: 1, timelines: 1, proposers: 1 });
     const expected = {
       tenant: identity.tenant,

@@ -176,8 +176,13 @@ function registerGauges(metrics: Registry, registry: TimelineRegistry, walServic
   gauge('timelines', 'Timelines that can be read.', () => registry.timelines.length);
   gauge(
     'timelines_broken',
-    'Timelines that take no WAL: damaged files or a failed write.',
-    () => registry.unreadable.length + registry.timelines.filter(({ broken }) => broken !== undefined).length,
+    'Timelines that take no WAL until a restart: damaged files or a failed write.',
+    () => registry.broken.length,
+  );
+  gauge(
+    'timelines_waiting_for_room',
+    'Timelines that take no WAL until there is room on the disk, and go on then.',
+    () => registry.waiting.length,
   );
   gauge('wal_archive_lag_bytes', 'Committed WAL that is not in the archive, of the timeline that lags most.', () =>
     Math.max(0, ...registry.timelines.map(({ state: { control } }) => control.commitLsn - control.backupLsn)),

@@ -151,16 +151,27 @@ export const supervisorStatus = v.object({
 /** What a compute's supervisor says about itself. */
 export type SupervisorStatus = v.InferOutput<typeof supervisorStatus>;
 
-const healthAnswer = v.object({ status: v.string(), broken: v.optional(v.array(v.string()), []) });
+const healthAnswer = v.object({
+  status: v.string(),
+  broken: v.optional(v.array(v.string()), []),
+  /** Wait for room on the disk. */
+  diskFull: v.optional(v.array(v.string()), []),
+});
 
 /**
  * What a storage node's `GET /healthz` says.
  * @returns undefined when all is well; else which timelines it cannot serve, though it serves the others
  */
 export function readHealth(service: string, answer: unknown): string | undefined {
-  const { status, broken } = checkAnswer(service, healthAnswer, answer);
+  const { status, broken, diskFull } = checkAnswer(service, healthAnswer, answer);
   if (status === 'ok') return undefined;
-  return broken.length === 0 ? status : `timeline ${broken.join(', ')} cannot be served; see its log`;
+  const ailments = [
+    ...(broken.length === 0 ? [] : [`timeline ${broken.join(', ')} cannot be served; see its log`]),
+    ...(diskFull.length === 0
+      ? []
+      : [`its disk is full: timeline ${diskFull.join(', ')} goes on by itself when there is room`]),
+  ];
+  return ailments.length === 0 ? status : ailments.join('; ');
 }
 
 /** Checks an answer. @throws ControlPlaneError `service-refused` when it is not what the service's contract says */

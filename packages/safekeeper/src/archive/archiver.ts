@@ -77,7 +77,8 @@ export class Archiver {
 
   async #lookAtAll(): Promise<void> {
     for (const timeline of this.#options.registry.timelines) {
-      if (this.#stop.signal.aborted || timeline.broken !== undefined) continue;
+      // While the disk is full all the more: what is archived may be let go.
+      if (this.#stop.signal.aborted || (timeline.broken !== undefined && !timeline.waitsForRoom)) continue;
       try {
         while (await this.#advance(timeline)) if (this.#stop.signal.aborted) return;
         this.#options.metrics.trimmedBytes.inc(await timeline.trim());

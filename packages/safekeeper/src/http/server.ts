@@ -58,14 +58,9 @@ export async function startHttpServer(options: HttpServerOptions): Promise<Fasti
   );
 
   server.get('/healthz', (_request, reply) => {
-    const broken = [
-      ...registry.timelines
-        .filter((timeline) => timeline.broken !== undefined)
-        .map(({ identity }) => identity.timeline),
-      ...registry.unreadable.map(({ timeline }) => timeline),
-    ];
-    // A damaged timeline is no reason to restart a process that serves all others.
-    return reply.send({ status: broken.length === 0 ? 'ok' : 'degraded', broken });
+    const { broken, waiting } = registry;
+    // A damaged timeline is no reason to restart a process that serves all others, and no restart makes room.
+    return reply.send({ status: broken.length + waiting.length === 0 ? 'ok' : 'degraded', broken, diskFull: waiting });
   });
   server.get('/metrics', async (_request, reply) => reply.type(metrics.contentType).send(await metrics.metrics()));
   server.get('/v1/status', () => ({

@@ -24,12 +24,28 @@ function timelineDirectory(dataDirectory: string, identity: TimelineIdentity): s
 
 /** Makes a timeline's files, durably. Everything is made in a temporary directory, whose rename is the moment the timeline exists; when something throws, it does not. @returns its directory */
 export async function makeTimeline(disk: Disk, dataDirectory: string, content: TimelineContent): Promise<string> {
-  const { identity, localStartLsn } = content;
+  const { identity } = content;
   const directory = timelineDirectory(dataDirectory, identity);
   const temporary = `${directory}.tmp`;
   disk.remove(temporary);
-  disk.makeDirectory(temporary);
-  const segments = new Segments(disk, temporary, identity.segmentSize);
+  try {
+    await makeFiles(disk, temporary, content);
+  } catch (error) {
+    disk.remove(temporary); // a full disk gets its room back
+    throw error;
+  }
+  // What a crash left here before had no control file: no timeline.
+  if (disk.exists(directory)) disk.remove(directory);
+  disk.rename(temporary, directory);
+  for (let above = dirname(directory); above.length >= dataDirectory.length; above = dirname(above))
+    await disk.syncDirectory(above);
+  return directory;
+}
+
+async function makeFiles(disk: Disk, directory: string, content: TimelineContent): Promise<void> {
+  const { identity, localStartLsn } = content;
+  disk.makeDirectory(directory);
+  const segments = new Segments(disk, directory, identity.segmentSize);
   const writer = new WalWriter(segments, localStartLsn);
   let control: AcceptorControl;
   try {
@@ -40,12 +56,6 @@ export async function makeTimeline(disk: Disk, dataDirectory: string, content: T
   } finally {
     await writer.close();
   }
-  await new ControlFile(disk, temporary).save(control);
-  await new CleanMarker(disk, temporary).put();
-  // What a crash left here before had no control file: no timeline.
-  if (disk.exists(directory)) disk.remove(directory);
-  disk.rename(temporary, directory);
-  for (let above = dirname(directory); above.length >= dataDirectory.length; above = dirname(above))
-    await disk.syncDirectory(above);
-  return directory;
+  await new ControlFile(disk, directory).save(control);
+  await new CleanMarker(disk, directory).put();
 }

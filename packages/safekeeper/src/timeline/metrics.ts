@@ -4,11 +4,17 @@ import { Counter, Histogram, type Registry } from 'prom-client';
 export interface TimelineMetrics {
   readonly receivedBytes: Counter;
   readonly syncSeconds: Histogram;
+  readonly diskFull: Counter;
 }
 
 /** Registers the metrics of timelines. */
 export function timelineMetrics(registry: Registry): TimelineMetrics {
   return {
+    diskFull: new Counter({
+      name: 'zenith_safekeeper_disk_full_total',
+      help: 'Times that a timeline met a full disk, and began to wait for room.',
+      registers: [registry],
+    }),
     receivedBytes: new Counter({
       name: 'zenith_safekeeper_wal_received_bytes_total',
       help: 'WAL written, from proposers.',

@@ -8,6 +8,7 @@ import type { Clock } from '../clock/clock.ts';
 import { CleanMarker } from '../control-file/clean-marker.ts';
 import { ControlFile } from '../control-file/control-file.ts';
 import type { Disk } from '../disk/disk.ts';
+import { isDiskFull } from '../disk/full-disk.ts';
 import { SafekeeperError } from '../errors.ts';
 import { recoverWal } from '../wal-storage/recovery.ts';
 import { Segments } from '../wal-storage/segments.ts';
@@ -17,6 +18,9 @@ import { Timeline } from './timeline.ts';
 
 /** How often control files catch up with the LSNs in memory. Unit: milliseconds. */
 const SAVE_INTERVAL_MS = 10_000;
+
+/** How often timelines that met a full disk look for room. Unit: milliseconds. */
+const ROOM_INTERVAL_MS = 2_000;
 
 /** Ends the name of a directory whose timeline was removed. */
 const REMOVED = '.removed';
@@ -50,40 +54,96 @@ export class TimelineRegistry {
   readonly #unreadable = new Map<TimelineId, UnreadableTimeline>();
   readonly #creating = new Map<TimelineId, Promise<Timeline>>();
   readonly #removing = new Set<TimelineId>();
-  readonly #stopSaving: () => void;
+  readonly #timers: readonly (() => void)[];
+  #resuming: Promise<void> | undefined;
+  /** Counts attempts that found no room: another timeline is the first to try next time. */
+  #turn = 0;
+  #closing = false;
 
   private constructor(options: RegistryOptions) {
     this.#options = options;
-    this.#stopSaving = options.clock.every(SAVE_INTERVAL_MS, () => {
-      for (const timeline of this.#timelines.values()) timeline.saveProgress();
-    });
+    const { clock } = options;
+    this.#timers = [
+      clock.every(SAVE_INTERVAL_MS, () => {
+        for (const timeline of this.#timelines.values()) timeline.saveProgress();
+      }),
+      clock.every(ROOM_INTERVAL_MS, () => void this.resume()),
+    ];
   }
 
   /** Loads all timelines there are. One that is damaged is logged and refused, the rest serves. */
   static async open(options: RegistryOptions): Promise<TimelineRegistry> {
     const registry = new TimelineRegistry(options);
-    const { disk, dataDirectory, log } = options;
+    const { disk, dataDirectory } = options;
     const root = join(dataDirectory, 'tenants');
     for (const tenant of disk.list(root).filter(isId)) {
       for (const name of disk.list(join(root, tenant)))
         if (name.endsWith(REMOVED)) disk.remove(join(root, tenant, name));
       for (const timeline of disk.list(join(root, tenant)).filter(isId)) {
-        const directory = join(root, tenant, timeline);
-        try {
-          await registry.#load(directory);
-        } catch (error) {
-          const message = `timeline ${timeline} cannot be read: ${(error as Error).message}`;
-          log.error({ tenant, timeline, err: error }, 'timeline cannot be read');
-          const unreadable = new SafekeeperError('timeline-broken', message, { cause: error });
-          registry.#unreadable.set(timeline as TimelineId, {
-            tenant: tenant as TenantId,
-            timeline: timeline as TimelineId,
-            error: unreadable,
-          });
-        }
+        await registry.#tryToLoad(tenant as TenantId, timeline as TimelineId);
       }
     }
     return registry;
+  }
+
+  /** Loads a timeline, or notes why it cannot be read. */
+  async #tryToLoad(tenant: TenantId, timeline: TimelineId): Promise<void> {
+    const { dataDirectory, log, metrics } = this.#options;
+    const known = this.#unreadable.get(timeline);
+    try {
+      await this.#load(join(dataDirectory, 'tenants', tenant, timeline));
+      this.#unreadable.delete(timeline);
+    } catch (error) {
+      const full = isDiskFull(error);
+      if (full && known?.error.code === 'disk-full') return;
+      if (full) metrics.diskFull.inc();
+      log.error({ tenant, timeline, err: error }, 'timeline cannot be read');
+      const message = `timeline ${timeline} cannot be read${full ? ' until there is room on the disk' : ''}: ${(error as Error).message}`;
+      this.#unreadable.set(timeline, {
+        tenant,
+        timeline,
+        error: new SafekeeperError(full ? 'disk-full' : 'timeline-broken', message, { cause: error }),
+      });
+    }
+  }
+
+  /** Those that take no WAL until a restart, at least: damaged files or a failed write. */
+  get broken(): readonly TimelineId[] {
+    const { waiting } = this;
+    return [
+      ...this.timelines.filter(({ broken }) => broken !== undefined).map(({ identity }) => identity.timeline),
+      ...this.unreadable.map(({ timeline }) => timeline),
+    ].filter((id) => !waiting.includes(id));
+  }
+
+  /** Those that wait for room on the disk. */
+  get waiting(): readonly TimelineId[] {
+    return [
+      ...this.timelines.filter(({ waitsForRoom }) => waitsForRoom).map(({ identity }) => identity.timeline),
+      ...this.unreadable.filter(({ error }) => error.code === 'disk-full').map(({ timeline }) => timeline),
+    ];
+  }
+
+  /** Goes on with timelines that met a full disk, as far as there is room by now: one after the other, since they share the disk, up to the first that finds none. Never rejects. */
+  async resume(): Promise<void> {
+    this.#resuming ??= this.#resumeAll().finally(() => {
+      this.#resuming = undefined;
+    });
+    await this.#resuming;
+  }
+
+  async #resumeAll(): Promise<void> {
+    const { waiting } = this;
+    const first = this.#turn % Math.max(1, waiting.length);
+    for (const id of [...waiting.slice(first), ...waiting.slice(0, first)]) {
+      if (this.#closing) return;
+      const unreadable = this.#unreadable.get(id);
+      if (unreadable === undefined) await this.#timelines.get(id)?.resume();
+      else await this.#tryToLoad(unreadable.tenant, id);
+      if (!this.waiting.includes(id)) continue;
+      this.#turn++;
+      return;
+    }
   }
 
   /** All timelines that can be read. */
@@ -148,6 +208,7 @@ export class TimelineRegistry {
   async remove(tenant: TenantId, timeline: TimelineId): Promise<void> {
     const { disk, dataDirectory, log } = this.#options;
     await this.#creating.get(timeline)?.catch(() => undefined);
+    await this.#resuming;
     const found = this.#timelines.get(timeline);
     if (this.#removing.has(timeline) || (found !== undefined && found.identity.tenant !== tenant)) return;
     const tenantDirectory = join(dataDirectory, 'tenants', tenant);
@@ -177,7 +238,9 @@ export class TimelineRegistry {
 
   /** Makes everything durable and closes all files. */
   async close(): Promise<void> {
-    this.#stopSaving();
+    this.#closing = true;
+    for (const stop of this.#timers) stop();
+    await this.#resuming;
     await Promise.allSettled(this.#creating.values());
     const failures: unknown[] = [];
     for (const timeline of this.#timelines.values()) {

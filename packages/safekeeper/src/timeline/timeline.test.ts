@@ -1,5 +1,5 @@
 import { formatLsn, type Lsn } from '@zenith/base';
-import type { AcceptorMessage, AppendReply, Greeting, TermHistory } from '@zenith/consensus';
+import type { Greeting, TermHistory } from '@zenith/consensus';
 import { initialHistory, nodeId } from '@zenith/consensus';
 import { temporaryDirectory } from '@zenith/testing';
 import { pino } from 'pino';
@@ -7,9 +7,9 @@ import { Registry } from 'prom-client';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { systemClock } from '../clock/clock.ts';
 import { FaultyDisk } from '../testing/faulty-disk.test-support.ts';
+import { TestPeer } from '../testing/test-peer.test-support.ts';
 import { testConfiguration, testIdentity, TestWal } from '../testing/test-wal.test-support.ts';
 import { timelineMetrics } from './metrics.ts';
-import type { ProposerPeer } from './peer.ts';
 import { TimelineRegistry } from './registry.ts';
 import type { Timeline } from './timeline.ts';
 
@@ -26,51 +26,6 @@ let registry: TimelineRegistry;
 let timeline: Timeline;
 let wal: TestWal;
 
-/** A proposer's connection that writes down what it gets. */
-class Peer implements ProposerPeer {
-  readonly id: number;
-  readonly received: AcceptorMessage[] = [];
-  rejected: string | undefined;
-  paused = true;
-  #wake: () => void = () => undefined;
-
-  constructor(id: number) {
-    this.id = id;
-  }
-
-  send(message: AcceptorMessage): void {
-    this.received.push(message);
-    this.#wake();
-  }
-
-  reject(reason: string): void {
-    this.rejected ??= reason;
-    this.#wake();
-  }
-
-  pause(): void {
-    this.paused = true;
-  }
-
-  resume(): void {
-    this.paused = false;
-    this.#wake();
-  }
-
-  async until(condition: () => boolean): Promise<void> {
-    while (!condition()) {
-      await new Promise<void>((resolve) => {
-        this.#wake = resolve;
-      });
-    }
-  }
-
-  get lastReply(): AppendReply | undefined {
-    const reply = this.received.at(-1);
-    return reply?.type === 'appendReply' ? reply : undefined;
-  }
-}
-
 async function open(): Promise<void> {
   registry = await TimelineRegistry.open({
     node: nodeId(1),
@@ -85,7 +40,7 @@ async function open(): Promise<void> {
 }
 
 /** Votes for and follows a leader of `term`. */
-async function follow(peer: Peer, term: number, history: TermHistory, startLsn: Lsn): Promise<void> {
+async function follow(peer: TestPeer, term: number, history: TermHistory, startLsn: Lsn): Promise<void> {
   timeline.attach(peer, greeting);
   await peer.until(() => !peer.paused);
   timeline.receive(peer.id, { type: 'voteRequest', generation: 1, term });
@@ -94,7 +49,7 @@ async function follow(peer: Peer, term: number, history: TermHistory, startLsn: 
   await peer.until(() => !peer.paused || peer.rejected !== undefined);
 }
 
-function append(peer: Peer, term: number, begin: Lsn, end: Lsn, commitLsn: Lsn = start, from = wal): void {
+function append(peer: TestPeer, term: number, begin: Lsn, end: Lsn, commitLsn: Lsn = start, from = wal): void {
   timeline.append(
     peer.id,
     {
@@ -129,7 +84,7 @@ afterEach(async () => {
 
 describe('a timeline', () => {
   test('acknowledges record-aligned WAL once it is durable', async () => {
-    const peer = new Peer(1);
+    const peer = new TestPeer(1);
     await follow(peer, 1, firstHistory, start);
     const middle = (wal.recordEndBefore((start + 100_000) as Lsn) + 30) as Lsn;
     append(peer, 1, start, middle);
@@ -142,7 +97,7 @@ describe('a timeline', () => {
   });
 
   test('refuses an Elected that comes twice in the middle of a record, and goes on for others', async () => {
-    const peer = new Peer(1);
+    const peer = new TestPeer(1);
     await follow(peer, 1, firstHistory, start);
     const middle = (wal.recordEndBefore((start + 100_000) as Lsn) + 30) as Lsn;
     append(peer, 1, start, middle);
@@ -151,13 +106,13 @@ describe('a timeline', () => {
     expect(peer.rejected).toMatch(/the common WAL ends at/);
     expect(timeline.broken).toBeUndefined();
     timeline.detach(peer.id);
-    const next = new Peer(2);
+    const next = new TestPeer(2);
     await follow(next, 2, [...firstHistory, { term: 2, startLsn: timeline.flushLsn }], timeline.flushLsn);
     expect(next.rejected).toBeUndefined();
   });
 
   test('shares one sync among all appends that arrive while one is under way', async () => {
-    const peer = new Peer(1);
+    const peer = new TestPeer(1);
     await follow(peer, 1, firstHistory, start);
     let opened: () => void = () => undefined;
     disk.syncGate = new Promise((resolve) => {
@@ -180,7 +135,7 @@ describe('a timeline', () => {
   });
 
   test('starts again where it was, with the vote and the history it gave its word for', async () => {
-    const peer = new Peer(1);
+    const peer = new TestPeer(1);
     await follow(peer, 5, [...initialHistory(start), { term: 5, startLsn: start }], start);
     append(peer, 5, start, wal.endLsn, wal.endLsn);
     await peer.until(() => peer.lastReply?.commitLsn === wal.endLsn);
@@ -189,20 +144,20 @@ describe('a timeline', () => {
     await open();
     expect(timeline.state.control).toEqual(before.control);
     expect(timeline.flushLsn).toBe(wal.endLsn);
-    const other = new Peer(2);
+    const other = new TestPeer(2);
     timeline.attach(other, greeting);
     timeline.receive(2, { type: 'voteRequest', generation: 1, term: 5 });
     expect(other.received.at(-1)).toMatchObject({ type: 'voteReply', granted: false, term: 5, flushLsn: wal.endLsn });
   });
 
   test('cuts a tail that its new leader does not have, and takes the leader’s', async () => {
-    const peer = new Peer(1);
+    const peer = new TestPeer(1);
     await follow(peer, 1, firstHistory, start);
     append(peer, 1, start, wal.endLsn);
     await peer.until(() => peer.lastReply?.flushLsn === wal.endLsn);
     const fork = wal.recordEndBefore((start + 50_000) as Lsn);
     const other = new TestWal(identity, fork, 2, wal).grow(30_000);
-    const leader = new Peer(2);
+    const leader = new TestPeer(2);
     await follow(leader, 2, [...firstHistory, { term: 2, startLsn: fork }], fork);
     expect(timeline.flushLsn).toBe(fork);
     // The old leader hears that it is over.
@@ -220,7 +175,7 @@ describe('a timeline', () => {
   });
 
   test('refuses WAL that is not valid before it reaches the disk, and takes the right WAL afterwards', async () => {
-    const peer = new Peer(1);
+    const peer = new TestPeer(1);
     await follow(peer, 1, firstHistory, start);
     const bad = wal.bytes(start, wal.endLsn).slice();
     bad[500] = (bad[500] ?? 0) ^ 1;
@@ -241,7 +196,7 @@ describe('a timeline', () => {
     expect(peer.rejected).toMatch(/the WAL is not valid/);
     expect(timeline.state.writeLsn).toBe(start);
     timeline.detach(1);
-    const again = new Peer(2);
+    const again = new TestPeer(2);
     await follow(again, 2, [...initialHistory(start), { term: 2, startLsn: start }], start);
     append(again, 2, start, wal.endLsn);
     await again.until(() => again.lastReply?.flushLsn === wal.endLsn);
@@ -250,12 +205,12 @@ describe('a timeline', () => {
 
 describe('a disk that fails', () => {
   test.each([
-    ['a full disk', 'write', 'ENOSPC'],
+    ['a write that fails', 'write', 'EIO'],
     ['a sync that fails', 'sync', 'EIO'],
   ] as const)(
     '%s: nothing is acknowledged, the timeline is broken until a restart, logged once',
     async (_what, kind, code) => {
-      const peer = new Peer(1);
+      const peer = new TestPeer(1);
       await follow(peer, 1, firstHistory, start);
       const good = wal.recordEndBefore((start + 20_000) as Lsn);
       append(peer, 1, start, good);
@@ -273,7 +228,7 @@ describe('a disk that fails', () => {
 
       // The disk works again, but nobody knows what a failed sync left: still refused.
       disk.onOperation = () => undefined;
-      const later = new Peer(2);
+      const later = new TestPeer(2);
       timeline.attach(later, greeting);
       expect(later.rejected).toMatch(/takes no more WAL/);
       expect(timeline.flushLsn).toBe(good);
@@ -286,7 +241,7 @@ describe('a disk that fails', () => {
   );
 
   test('a vote that cannot be written is not given', async () => {
-    const peer = new Peer(1);
+    const peer = new TestPeer(1);
     timeline.attach(peer, greeting);
     disk.onOperation = ({ kind, path }) => {
       if (kind === 'sync' && path.includes('safekeeper.control')) throw new Error('EIO: the disk says no');
@@ -303,7 +258,7 @@ describe('a disk that fails', () => {
   test.each(Array.from({ length: 24 }, (_, i) => i))(
     'a disk that stops at operation %i of an election that cuts WAL back leaves the old WAL or the new state, nothing between',
     async (failAt) => {
-      const peer = new Peer(1);
+      const peer = new TestPeer(1);
       await follow(peer, 1, firstHistory, start);
       append(peer, 1, start, wal.endLsn);
       await peer.until(() => peer.lastReply?.flushLsn === wal.endLsn);
@@ -312,7 +267,7 @@ describe('a disk that fails', () => {
       disk.onOperation = () => {
         if (count++ >= failAt) throw new Error('EIO: power is gone');
       };
-      await follow2(new Peer(2), fork);
+      await follow2(new TestPeer(2), fork);
       disk.onOperation = () => undefined;
       await registry.close().catch(() => undefined);
       await open();
@@ -324,7 +279,7 @@ describe('a disk that fails', () => {
     },
   );
 
-  async function follow2(leader: Peer, fork: Lsn): Promise<void> {
+  async function follow2(leader: TestPeer, fork: Lsn): Promise<void> {
     timeline.attach(leader, greeting);
     timeline.receive(2, { type: 'voteRequest', generation: 1, term: 2 });
     await leader.until(() => !leader.paused || leader.rejected !== undefined);

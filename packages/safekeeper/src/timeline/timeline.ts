@@ -21,9 +21,11 @@ import {
 import type { Logger } from 'pino';
 import type { Clock } from '../clock/clock.ts';
 import type { CleanMarker } from '../control-file/clean-marker.ts';
-import type { ControlFile } from '../control-file/control-file.ts';
+import { ControlFile } from '../control-file/control-file.ts';
+import { isDiskFull } from '../disk/full-disk.ts';
 import { SafekeeperError } from '../errors.ts';
 import { RecordEnd } from '../wal-storage/record-end.ts';
+import { recoverWal } from '../wal-storage/recovery.ts';
 import type { Segments } from '../wal-storage/segments.ts';
 import { WalReader, type DistantSegments } from '../wal-storage/wal-reader.ts';
 import { WalWriter } from '../wal-storage/wal-writer.ts';
@@ -56,19 +58,20 @@ export interface TimelineParts {
  * One timeline: the shell around the acceptor. Inputs are taken one at a time and their effects carried out in order; while an effect waits for the disk, the proposers' connections are paused, so
  * that nothing piles up here. WAL alone flows on: its writes are synchronous, and one sync at a time makes durable whatever arrived before it (group commit).
  *
- * A failed write or sync breaks the timeline: nobody knows any more what is on disk, so nothing is acknowledged until a restart has read it again. WAL that is committed is still served.
+ * A failed write or sync breaks the timeline: nobody knows any more what is on disk, so nothing is acknowledged until a restart has read it again. When the disk was full, {@link resume} does what a restart would. WAL that is committed
+ * is still served.
  */
 export class Timeline {
   /** Where its WAL lies, for readers. */
   readonly segments: Segments;
   readonly #distant: DistantSegments | undefined;
-  readonly #controlFile: ControlFile;
+  #controlFile: ControlFile;
   readonly #cleanMarker: CleanMarker;
   readonly #log: Logger;
   readonly #metrics: TimelineMetrics;
   readonly #clock: Clock;
-  readonly #writer: WalWriter;
-  readonly #recordEnd: RecordEnd;
+  #writer: WalWriter;
+  #recordEnd: RecordEnd;
   readonly #peers = new Map<PeerId, ProposerPeer>();
   readonly #advanceListeners = new Set<() => void>();
   #state: AcceptorState;
@@ -81,6 +84,9 @@ export class Timeline {
   #epoch = 0;
   #savedControl: AcceptorControl;
   #saving: Promise<void> | undefined;
+  /** The effect that is waited for, or was last. */
+  #effect: Promise<void> | undefined;
+  #resuming: Promise<void> | undefined;
   /** Whoever waits for an answer to {@link configure}, in order. */
   #configuring: { resolve(report: ConfiguredReport): void; reject(error: Error): void }[] = [];
   #ingestedLsn = INVALID_LSN;
@@ -127,6 +133,11 @@ export class Timeline {
   /** Why nothing more is accepted, undefined while all is well. */
   get broken(): SafekeeperError | undefined {
     return this.#broken;
+  }
+
+  /** True when it takes nothing because the disk is full: {@link resume} is to be tried from time to time. */
+  get waitsForRoom(): boolean {
+    return this.#broken?.code === 'disk-full';
   }
 
   /** Up to where a pageserver has said that it has taken the WAL in, durably or not. */
@@ -224,13 +235,15 @@ export class Timeline {
     const { control } = this.#state;
     const { remoteConsistentLsn = control.remoteConsistentLsn, backupLsn = control.backupLsn } = reached;
     if (remoteConsistentLsn <= control.remoteConsistentLsn && backupLsn <= control.backupLsn) return;
+    const input: AcceptorInput = {
+      type: 'progress',
+      remoteConsistentLsn: Math.min(remoteConsistentLsn, this.commitLsn) as Lsn,
+      backupLsn: Math.min(backupLsn, this.commitLsn) as Lsn,
+    };
+    // What others have may be let go: that makes room.
+    if (this.waitsForRoom) this.#state = stepAcceptor(this.#state, input).state;
     // While the timeline is busy the next status update, or the next look at the archive, will say it again.
-    if (!this.#busy)
-      this.#dispatch({
-        type: 'progress',
-        remoteConsistentLsn: Math.min(remoteConsistentLsn, this.commitLsn) as Lsn,
-        backupLsn: Math.min(backupLsn, this.commitLsn) as Lsn,
-      });
+    else if (!this.#busy) this.#dispatch(input);
   }
 
   /**
@@ -238,20 +251,98 @@ export class Timeline {
    * @returns how much was removed. Unit: bytes
    */
   async trim(): Promise<number> {
-    const { remoteConsistentLsn, backupLsn, commitLsn } = this.#savedControl;
-    const { size } = this.segments;
-    const kept = this.segments.numberOf(Math.min(remoteConsistentLsn, backupLsn, commitLsn) as Lsn) - SEGMENTS_KEPT;
-    const localStartLsn = (kept * size) as Lsn;
+    const localStartLsn = this.#neededLsn(this.#savedControl);
     if (localStartLsn <= this.#state.control.localStartLsn || this.#busy || this.#broken !== undefined || this.#closing)
       return 0;
     this.#dispatch({ type: 'trim', localStartLsn });
     while (this.#isBusy()) await new Promise<void>((resolve) => this.#clock.defer(resolve));
     if (this.#savedControl.localStartLsn < localStartLsn) return 0; // it broke meanwhile
-    const gone = this.segments.existing().filter((number) => number < kept);
-    for (const number of gone) this.segments.disk.remove(this.segments.path(number));
-    await this.segments.disk.syncDirectory(this.segments.directory);
+    return this.#removeBelow(localStartLsn);
+  }
+
+  /** Where the WAL is to begin here, in whole segments, when a control file that says this is durable. */
+  #neededLsn({ remoteConsistentLsn, backupLsn, commitLsn }: AcceptorControl): Lsn {
+    const needed = this.segments.numberOf(Math.min(remoteConsistentLsn, backupLsn, commitLsn) as Lsn);
+    return ((needed - SEGMENTS_KEPT) * this.segments.size) as Lsn;
+  }
+
+  /** Removes the segments below what the control file says is the beginning, durably. @returns how much that was. Unit: bytes */
+  async #removeBelow(localStartLsn: Lsn): Promise<number> {
+    const { disk, directory, size } = this.segments;
+    const gone = this.segments.existing().filter((number) => number * size < localStartLsn);
+    for (const number of gone) disk.remove(this.segments.path(number));
+    await disk.syncDirectory(directory);
     this.#log.info({ localStartLsn: formatLsn(localStartLsn), segments: gone.length }, 'WAL let go');
     return gone.length * size;
+  }
+
+  /**
+   * Goes on after the disk was full, once there is room for a segment: as after a restart the WAL is read again from the commit LSN on, what may live in the page cache alone is written again, and what follows the last whole record is cut
+   * off. Whole segments that the archive and a pageserver have are let go first. Harmless while there is no room, and when nothing waits for it.
+   */
+  async resume(): Promise<void> {
+    if (!this.waitsForRoom || this.#closing) return;
+    this.#resuming ??= this.#goOn().finally(() => {
+      this.#resuming = undefined;
+    });
+    await this.#resuming;
+  }
+
+  async #goOn(): Promise<void> {
+    try {
+      // What was under way when the disk was full is waited for: nothing may change the files but this.
+      await Promise.allSettled([this.#effect, this.#flushing, this.#saving]);
+      await this.#writer.close();
+      const { disk, directory } = this.segments;
+      const controlFile = new ControlFile(disk, directory);
+      const stored = controlFile.load();
+      if (stored === undefined) throw new CorruptionError('the control file is gone', { source: controlFile.path });
+      // Term and history are those on the disk: they may be a step ahead of the state, as at a crash. The LSNs there lag.
+      let control = withLaterLsns(stored, this.#state.control);
+      const flushLsn = await recoverWal(this.segments, control, false);
+      this.#requireAcknowledged(stored, flushLsn);
+      control = { ...control, pendingTruncationLsn: null };
+      await controlFile.save(control);
+      const localStartLsn = this.#neededLsn(control);
+      if (localStartLsn > control.localStartLsn) {
+        control = { ...control, localStartLsn };
+        await controlFile.save(control);
+        await this.#removeBelow(localStartLsn);
+      }
+      const writer = new WalWriter(this.segments, flushLsn);
+      try {
+        await writer.reserve();
+      } catch (error) {
+        await writer.close();
+        throw error;
+      }
+      this.#controlFile = controlFile;
+      this.#savedControl = control;
+      this.#writer = writer;
+      this.#recordEnd = new RecordEnd(this.identity, flushLsn);
+      this.#state = startAcceptor(this.#state.node, withLaterLsns(control, this.#state.control), flushLsn);
+      this.#epoch++;
+      this.#broken = undefined;
+      this.#log.info({ flushLsn: formatLsn(flushLsn), term: this.term }, 'there is room on the disk again');
+      this.#notify();
+    } catch (error) {
+      if (isDiskFull(error)) return;
+      this.#broken = undefined;
+      this.#break(error as Error);
+    }
+  }
+
+  /** @throws CorruptionError when WAL is gone that was acknowledged and that no newer leader has cut off */
+  #requireAcknowledged(stored: AcceptorControl, flushLsn: Lsn): void {
+    const { control, flushLsn: acknowledgedLsn } = this.#state;
+    const isCut = stored.pendingTruncationLsn !== null || stored.history.at(-1)?.term !== control.history.at(-1)?.term;
+    if (!isCut && flushLsn < acknowledgedLsn)
+      throw new CorruptionError(
+        `WAL up to ${formatLsn(acknowledgedLsn)} was durable, but ends at ${formatLsn(flushLsn)}`,
+        {
+          source: this.segments.directory,
+        },
+      );
   }
 
   /** Writes the control file when its LSNs lag; for a timer. */
@@ -264,6 +355,7 @@ export class Timeline {
     this.#closing = true;
     for (const peer of this.#peers.values()) peer.reject('the safekeeper is shutting down');
     this.#peers.clear();
+    await this.#resuming;
     while (this.#busy || this.#flushScheduled || this.#flushing !== undefined)
       await (this.#flushing ?? new Promise<void>((resolve) => this.#clock.defer(resolve)));
     await this.#saving?.catch(() => undefined);
@@ -300,8 +392,10 @@ export class Timeline {
       const pending = this.#apply(effects[i] as AcceptorEffect, wal);
       if (pending === undefined) continue;
       this.#suspend();
+      this.#effect = pending;
       pending.then(
         () => {
+          if (this.#broken !== undefined) return; // by a sync meanwhile
           try {
             this.#carryOut(input, next, effects, i + 1);
           } catch (error) {
@@ -478,18 +572,34 @@ export class Timeline {
       });
     }
     if (this.#broken !== undefined) return;
-    const { timeline } = this.identity;
+    const full = isDiskFull(error);
     this.#broken = new SafekeeperError(
-      'timeline-broken',
-      `timeline ${timeline} takes no more WAL on this safekeeper until it is restarted: ${error.message}`,
+      full ? 'disk-full' : 'timeline-broken',
+      `timeline ${this.identity.timeline} takes no more WAL on this safekeeper until ${full ? 'there is room on its disk' : 'it is restarted'}: ${error.message}`,
       { cause: error },
     );
     this.#busy = false;
     this.#waiting = [];
-    this.#log.error({ err: error }, 'timeline broken');
+    if (full) {
+      this.#metrics.diskFull.inc();
+      this.#log.error({ err: error }, 'disk full: the timeline waits for room');
+    } else this.#log.error({ err: error }, 'timeline broken');
     for (const peer of this.#peers.values()) peer.reject(this.#broken.message);
     this.#peers.clear();
     for (const waiting of this.#configuring.splice(0)) waiting.reject(this.#broken);
     this.#notify();
   }
+}
+
+/** A control file with those LSNs of `other` that are later: all of them are lower bounds. */
+function withLaterLsns(control: AcceptorControl, other: AcceptorControl): AcceptorControl {
+  const later = (key: 'commitLsn' | 'peerHorizonLsn' | 'backupLsn' | 'remoteConsistentLsn'): Lsn =>
+    control[key] > other[key] ? control[key] : other[key];
+  return {
+    ...control,
+    commitLsn: later('commitLsn'),
+    peerHorizonLsn: later('peerHorizonLsn'),
+    backupLsn: later('backupLsn'),
+    remoteConsistentLsn: later('remoteConsistentLsn'),
+  };
 }

@@ -41,13 +41,16 @@ export class Preallocation {
     if (disk.exists(path)) return;
     const temporary = join(directory, TEMPORARY_NAME);
     const file = disk.create(temporary);
+    let filled = false;
     try {
       for (let position = 0; position < size && this.#wanted === number; position += CHUNK_LENGTH) {
         await file.writeInBackground(ZEROES, 0, Math.min(CHUNK_LENGTH, size - position), position);
       }
       if (this.#wanted === number) await file.sync();
+      filled = true;
     } finally {
       file.close();
+      if (!filled) disk.remove(temporary); // the disk may be full of zeroes that nobody needs
     }
     // The writer may have got there first, or the WAL may have been cut back meanwhile.
     if (this.#wanted !== number || disk.exists(path)) disk.remove(temporary);

@@ -51,6 +51,14 @@ export class WalWriter {
     await this.#segments.disk.syncDirectory(this.#segments.directory);
   }
 
+  /** Makes the segment that is written and the next one, durably: there is room for so much more WAL then. @throws the system's error when there is not */
+  async reserve(): Promise<void> {
+    const number = this.#segments.numberOf(this.#writeLsn);
+    await this.#preallocation.fill(number);
+    await this.#preallocation.fill(number + 1);
+    await this.#segments.disk.syncDirectory(this.#segments.directory);
+  }
+
   /** Appends `bytes`, which are only borrowed. @throws the system's error when the disk is full or fails */
   append(bytes: Uint8Array): void {
     const { size } = this.#segments;
@@ -107,6 +115,7 @@ export class WalWriter {
   #segment(number: number): DiskFile {
     if (this.#current?.number === number) return this.#current.file;
     if (this.#current !== undefined) this.#complete.push(this.#current);
+    this.#current = undefined; // also when the next cannot be made: no file is closed twice
     const { disk, size } = this.#segments;
     const path = this.#segments.path(number);
     const exists = disk.exists(path);
