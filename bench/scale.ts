@@ -185,6 +185,7 @@ try {
   store = TimelineStore.open(directory.path);
   console.log(`  a store of ${length} timelines opens in ${(performance.now() - began).toFixed(0)} ms`);
   await store.close();
+  await import('./restart.ts');
 } finally {
   await postgres.remove();
   directory.remove();

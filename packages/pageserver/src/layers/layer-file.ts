@@ -36,6 +36,10 @@ export interface LayerAccess {
   readonly canFetch: boolean;
 }
 
+/** Of layers that are closed: there may be 100,000. */
+const [NO_BLOCKS, NO_LSNS] = [new Uint32Array(0), new Float64Array(0)];
+const NO_SEGMENTS: readonly Segment[] = [];
+
 /** The entries of one object in a layer. */
 export interface Segment {
   readonly layer: LayerFile;
@@ -58,7 +62,7 @@ export interface LayerIdentity {
  * An immutable layer file. In memory it keeps the objects it holds and one fence per index block (48 bytes per 255 entries); index blocks come through the shared cache, data through `pread`. Every byte used
  * was checked against its CRC. Whatever is wrong with it is a CorruptionError that names file and offset.
  *
- * Where layers can be fetched, its file may be absent from this disk. It may even be closed: absent since the store was opened, so that nobody knows yet what is in it. It is opened by its file, or by the last bytes of it alone.
+ * After a start it is closed: nobody knows yet what is in it. It is opened when a look-up may need it, by its file, or, where layers can be fetched and this one is not on this disk, by the last bytes of it alone.
  */
 export class LayerFile implements LayerResidency {
   readonly path: string;
@@ -66,7 +70,7 @@ export class LayerFile implements LayerResidency {
   /** This process's number of the layer. */
   readonly number: number;
   /** Objects in key order; none while it is closed. */
-  segments: readonly Segment[] = [];
+  segments: readonly Segment[] = NO_SEGMENTS;
   /** Entries in the index. */
   entryCount = 0;
   /** Values in all chunks. */
@@ -86,27 +90,42 @@ export class LayerFile implements LayerResidency {
   readonly #access: LayerAccess;
   #isOpen = false;
   #isResident = false;
-  #fenceBlocks: Uint32Array = new Uint32Array(0);
-  #fenceLsns: Float64Array = new Float64Array(0);
+  #fenceBlocks: Uint32Array = NO_BLOCKS;
+  #fenceLsns: Float64Array = NO_LSNS;
 
   /**
-   * Opens a layer: reads its header, footer and summary, and interns its objects. One that is not here, or is damaged, but can be fetched stays closed.
+   * Opens a layer, see {@link openHere}; one that is known to be here, or not, from a look at its folder stays closed, and nothing of it is read.
+   * @param isHere what the look at the folder has shown
    * @throws CorruptionError naming the file and offset when it is not the layer that `identity` says
    */
-  constructor(access: LayerAccess, path: string, identity: LayerIdentity, objects: ObjectTable) {
+  constructor(access: LayerAccess, path: string, identity: LayerIdentity, objects: ObjectTable, isHere?: boolean) {
     this.#access = access;
     this.path = path;
     this.identity = identity;
     this.number = access.nextLayerNumber();
-    const size = access.fileSystem.size(path);
-    if (size === undefined && access.canFetch) return;
-    if (size === undefined) throw new CorruptionError('the layer file does not exist', { source: path });
+    this.#isResident = isHere ?? access.fileSystem.size(path) !== undefined;
+    if (!this.#isResident && !access.canFetch)
+      throw new CorruptionError('the layer file does not exist', { source: path });
+    if (isHere === undefined) this.openHere(objects);
+  }
+
+  /**
+   * Opens a closed layer whose file is here: reads its header, footer and summary, and interns its objects.
+   * @returns false when its file is not here, or is damaged but can be fetched: it stays closed
+   * @throws CorruptionError naming the file and offset when it is not the layer that it should be
+   */
+  openHere(objects: ObjectTable): boolean {
+    if (this.#isOpen) return true;
+    if (!this.#isResident) return false;
     try {
-      this.#openFile(size, objects);
+      this.#openFile(this.#access.fileSystem.size(this.path), objects);
+      return true;
     } catch (error) {
-      if (!access.canFetch || !(error instanceof CorruptionError)) throw error;
-      access.handles.forget(path);
+      if (!this.#access.canFetch || !(error instanceof CorruptionError)) throw error;
+      this.#access.handles.forget(this.path);
+      this.#isResident = false;
       this.damage = error;
+      return false;
     }
   }
 
@@ -128,7 +147,7 @@ export class LayerFile implements LayerResidency {
   /** The file has come to its place: opens it where it is closed. @throws CorruptionError */
   fileArrived(objects: ObjectTable): void {
     this.#access.handles.forget(this.path);
-    if (!this.#isOpen) this.#openFile(this.#access.fileSystem.size(this.path) ?? 0, objects);
+    if (!this.#isOpen) this.#openFile(this.#access.fileSystem.size(this.path), objects);
     this.#isResident = true;
     this.isMended = this.damage !== undefined;
     this.damage = undefined;
@@ -249,8 +268,9 @@ export class LayerFile implements LayerResidency {
     if (count !== length) throw this.#corrupt('the layer file ends early', offset + count);
   }
 
-  #openFile(size: number, objects: ObjectTable): void {
+  #openFile(size: number | undefined, objects: ObjectTable): void {
     const { path, identity } = this;
+    if (size === undefined) throw new CorruptionError('the layer file does not exist', { source: path });
     if (size !== identity.fileBytes)
       throw new CorruptionError(`the layer file should have ${identity.fileBytes} bytes but has ${size}`, {
         source: path,

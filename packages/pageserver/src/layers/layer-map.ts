@@ -1,5 +1,5 @@
 import { assert, type Lsn } from '@zenith/base';
-import type { ObjectId } from '../key-space/object-table.ts';
+import type { ObjectId, ObjectTable } from '../key-space/object-table.ts';
 import type { KeyRange } from '../key-space/stored-key.ts';
 import type { LayerFile, Segment } from './layer-file.ts';
 import { LayerKind } from './layer-format.ts';
@@ -60,6 +60,19 @@ export class Tier {
         );
       }
     }
+  }
+
+  /**
+   * Opens the closed layers that may hold keys of the range, as far as their files are here.
+   * @returns those that are not
+   * @throws CorruptionError
+   */
+  open(keys: KeyRange, objects: ObjectTable): readonly LayerFile[] {
+    const closed = this.closedIn(keys);
+    if (closed.length === 0) return closed;
+    const absent = closed.filter((layer) => !layer.openHere(objects));
+    if (absent.length < closed.length) this.layerOpened();
+    return absent;
   }
 
   /** The closed layers that may hold keys of the range. */

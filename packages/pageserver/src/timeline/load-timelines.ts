@@ -5,10 +5,16 @@ import { timelineDirectory, timelinesDirectory } from './store-layout.ts';
 import { decodeIndex, INDEX_FILE, type TimelineIndex } from './timeline-index.ts';
 import { layersDirectory } from './timeline-state.ts';
 
-/** A timeline found in a store's folder: its index, or why it cannot be read. */
+/** A timeline found in a store's folder: its index and which of the layers that it names are here, or why it cannot be read. */
 export type LoadedTimeline =
-  | { readonly index: TimelineIndex }
+  | SoundTimeline
   | { readonly tenant: TenantId; readonly timeline: TimelineId; readonly error: Error };
+
+interface SoundTimeline {
+  readonly index: TimelineIndex;
+  /** File names. */
+  readonly here: ReadonlySet<string>;
+}
 
 /**
  * Finds the timelines of a store, ancestors before their branches, and removes what no index names: files that a crash left before they were published, or that were replaced and not removed
@@ -21,7 +27,7 @@ export function loadTimelines(
 ): readonly LoadedTimeline[] {
   const loaded: LoadedTimeline[] = [];
   for (const tenant of fileSystem.list(`${storeDirectory}/tenants`).filter(isId)) {
-    const ofTenant: TimelineIndex[] = [];
+    const ofTenant: SoundTimeline[] = [];
     for (const timeline of fileSystem.list(timelinesDirectory(storeDirectory, tenant as TenantId)).filter(isId)) {
       const one = load(
         fileSystem,
@@ -32,9 +38,9 @@ export function loadTimelines(
       );
       if (one === undefined) continue;
       if ('error' in one) loaded.push(one);
-      else ofTenant.push(one.index);
+      else ofTenant.push(one);
     }
-    for (const index of ancestorsFirst(ofTenant)) loaded.push({ index });
+    loaded.push(...ancestorsFirst(ofTenant));
   }
   return loaded;
 }
@@ -57,8 +63,7 @@ function load(
     const index = decodeIndex(bytes, path);
     if (index.tenant !== tenant || index.timeline !== timeline)
       throw new CorruptionError('the index is that of another timeline', { source: path });
-    removeOrphans(fileSystem, directory, index, log);
-    return { index };
+    return { index, here: removeOrphans(fileSystem, directory, index, log) };
   } catch (error) {
     if (!(error instanceof CorruptionError)) throw error;
     log.warn({ tenant, timeline, err: error }, 'a timeline cannot be opened');
@@ -66,29 +71,40 @@ function load(
   }
 }
 
-function removeOrphans(fileSystem: FileSystem, directory: string, index: TimelineIndex, log: StorageLog): void {
+/** Removes what the index does not name; gives what there is of it. */
+function removeOrphans(
+  fileSystem: FileSystem,
+  directory: string,
+  index: TimelineIndex,
+  log: StorageLog,
+): ReadonlySet<string> {
+  const here = new Set<string>();
   const named = new Set(index.layers.map((layer) => layer.fileName));
   const layers = layersDirectory(directory);
   for (const fileName of fileSystem.list(layers)) {
-    if (named.has(fileName)) continue;
+    if (named.has(fileName)) {
+      here.add(fileName);
+      continue;
+    }
     log.info(
       { tenant: index.tenant, timeline: index.timeline, fileName },
       'a layer file that no index names is removed',
     );
     fileSystem.unlink(`${layers}/${fileName}`);
   }
+  return here;
 }
 
 /** Ancestors before their branches. What has no path to a root comes last, and fails to open for the lack of its ancestor. */
-function ancestorsFirst(indexes: readonly TimelineIndex[]): readonly TimelineIndex[] {
-  const sorted: TimelineIndex[] = [];
+function ancestorsFirst(timelines: readonly SoundTimeline[]): readonly SoundTimeline[] {
+  const sorted: SoundTimeline[] = [];
   const done = new Set<TimelineId>();
-  let waiting = [...indexes];
+  let waiting = [...timelines];
   for (;;) {
-    const ready = waiting.filter((index) => index.ancestor === undefined || done.has(index.ancestor.timeline));
+    const ready = waiting.filter(({ index }) => index.ancestor === undefined || done.has(index.ancestor.timeline));
     if (ready.length === 0) return [...sorted, ...waiting];
-    for (const index of ready) done.add(index.timeline);
+    for (const { index } of ready) done.add(index.timeline);
     sorted.push(...ready);
-    waiting = waiting.filter((index) => !done.has(index.timeline));
+    waiting = waiting.filter(({ index }) => !done.has(index.timeline));
   }
 }

@@ -45,11 +45,11 @@ export function locate(
   }
 }
 
-/** Holds that every layer of a tier that may hold (object, block) is open. @throws AbsentLayerError */
+/** Opens every layer of a tier that may hold (object, block). @throws AbsentLayerError; CorruptionError */
 export function requireOpenAt(view: TimelineView, tier: Tier, object: ObjectId, block: number): void {
   const start = view.objects.storedKey(object, block);
-  const closed = tier.closedIn({ start, end: afterStoredKey(start) });
-  if (closed.length > 0) throw new AbsentLayerError(closed);
+  const absent = tier.open({ start, end: afterStoredKey(start) }, view.objects);
+  if (absent.length > 0) throw new AbsentLayerError(absent);
 }
 
 function locateInMemory(

@@ -148,8 +148,11 @@ export class PageReader {
   readSize(view: TimelineView, object: ObjectId, lsn: Lsn): number {
     const known = this.#sizes.get(view.number, object, lsn);
     if (known !== UNKNOWN_SIZE) return known;
-    const sizeObject = view.objects.sizeObject(object);
-    if (sizeObject === NO_OBJECT) requireOpen(view, keysOfSize(view, object));
+    let sizeObject = view.objects.sizeObject(object);
+    if (sizeObject === NO_OBJECT) {
+      requireOpen(view, keysOfSize(view, object));
+      sizeObject = view.objects.sizeObject(object);
+    }
     if (sizeObject === NO_OBJECT || !this.#locateSmall(view, sizeObject, lsn)) return NO_SIZE;
     const plan = this.#sizePlan;
     const length = plan.lengths[0] as number;

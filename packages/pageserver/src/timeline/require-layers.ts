@@ -8,8 +8,8 @@ import type { TimelineView } from './view.ts';
 const LAYERS_AT_ONCE = 64;
 
 /**
- * Holds that every layer that may hold keys of the range is open, in the timeline and in its ancestors: else an object in it is not known to the object table.
- * @throws AbsentLayerError
+ * Opens every layer that may hold keys of the range, in the timeline and in its ancestors: else an object in it is not known to the object table.
+ * @throws AbsentLayerError; CorruptionError
  */
 export function requireOpen(view: TimelineView, keys: KeyRange): void {
   requireNone(view, keys, undefined);
@@ -23,8 +23,9 @@ export function requireSmallObjects(view: TimelineView): void {
   requireNone(view, SMALL_KEYS, (layer) => !layer.isResident && holdsSmallObjects(view, layer));
 }
 
-/** True when a layer, which is open, has anything but pages of relations. */
+/** True when a layer has anything but pages of relations; when it is closed, true when it may. */
 export function holdsSmallObjects({ objects }: Pick<TimelineView, 'objects'>, layer: LayerFile): boolean {
+  if (!layer.isOpen) return layer.name.keys.end > SMALL_KEYS.start;
   const last = layer.segments.at(-1);
   return last !== undefined && objects.kind(last.object) !== ObjectKind.relation;
 }
@@ -33,7 +34,7 @@ function requireNone(view: TimelineView, keys: KeyRange, isMissing: ((layer: Lay
   const missing: LayerFile[] = [];
   for (let at: TimelineView | undefined = view; at !== undefined; at = at.ancestorView?.view) {
     for (const tier of at.layerMap.tiers) {
-      missing.push(...tier.closedIn(keys));
+      missing.push(...tier.open(keys, at.objects));
       if (isMissing !== undefined) missing.push(...tier.layers.filter((layer) => layer.isOpen && isMissing(layer)));
       if (missing.length >= LAYERS_AT_ONCE) break;
     }
@@ -58,4 +59,4 @@ export function keysOfKind(kind: ObjectKind): KeyRange {
 export const ALL_KEYS: KeyRange = { start: storedKey(0, 0, 0, 0, 0, 0), end: STORED_KEY_MAX };
 
 /** The keys of everything but pages of relations. */
-const SMALL_KEYS: KeyRange = { start: storedKey(ObjectKind.relation + 1, 0, 0, 0, 0, 0), end: STORED_KEY_MAX };
+export const SMALL_KEYS: KeyRange = { start: storedKey(ObjectKind.relation + 1, 0, 0, 0, 0, 0), end: STORED_KEY_MAX };

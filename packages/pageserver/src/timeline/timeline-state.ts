@@ -58,7 +58,7 @@ export class TimelineState implements TimelineView {
   #publishing: Promise<void> = Promise.resolve();
 
   /**
-   * Opens the layers that `index` names.
+   * @param here which of the layers that `index` names are on this disk: none of them is read before it is needed. Without it all are opened.
    * @throws CorruptionError naming the file that is missing or wrong
    */
   constructor(
@@ -68,6 +68,7 @@ export class TimelineState implements TimelineView {
     objects: ObjectTable,
     index: TimelineIndex,
     ancestor: { readonly state: TimelineState; readonly lsn: Lsn } | undefined,
+    here?: ReadonlySet<string>,
   ) {
     this.shared = shared;
     this.number = number;
@@ -87,7 +88,7 @@ export class TimelineState implements TimelineView {
     this.lastRecordLsn = index.diskConsistentLsn;
     this.diskConsistentLsn = index.diskConsistentLsn;
     this.#nextGeneration = index.nextGeneration;
-    this.layerMap = new LayerMap(index.layers.map((layer) => this.#open(layer)));
+    this.layerMap = new LayerMap(index.layers.map((layer) => this.#place(layer, here?.has(layer.fileName))));
   }
 
   /** Where the layer files are. */
@@ -205,7 +206,7 @@ export class TimelineState implements TimelineView {
     const { fileSystem } = this.shared.access;
     if (change.added.length > 0) await fileSystem.syncDirectory(this.layersDirectory);
     const added = change.added.map((layer) =>
-      this.#open({ fileName: layer.fileName, kind: layer.kind, level: change.level, fileBytes: layer.fileBytes }),
+      this.#place({ fileName: layer.fileName, kind: layer.kind, level: change.level, fileBytes: layer.fileBytes }),
     );
     // What was just written has to be here and sound: memory is about to forget it.
     for (const { layer } of added)
@@ -234,7 +235,7 @@ export class TimelineState implements TimelineView {
     }
   }
 
-  #open(indexed: IndexedLayer): PlacedLayer {
+  #place(indexed: IndexedLayer, isHere?: boolean): PlacedLayer {
     const path = `${this.layersDirectory}/${indexed.fileName}`;
     const name = parseLayerName(indexed.fileName);
     if (name === undefined)
@@ -247,6 +248,7 @@ export class TimelineState implements TimelineView {
         path,
         { name, kind: indexed.kind, fileBytes: indexed.fileBytes },
         this.objects,
+        isHere,
       ),
       level: indexed.level,
     };

@@ -320,6 +320,53 @@ describe('flush and compaction', () => {
     expect(readOutcome(timeline, 1, 5, at(10))).toBe(modelOutcome(writer.model, 1, 5, at(10)));
   });
 
+  test('opening reads the indexes and nothing of the layers; a read opens the layers that it may need', async () => {
+    reopen({ layerBytesTarget: 4 * BLCKSZ, imageTiersMin: 1, imageTiersMax: 1 });
+    const main = new ModelWriter(await create(), new StorageModel(at(0)));
+    for (let n = 1; n <= 300; n++) {
+      main.put(n % 5, n % 7, at(n), ValueKind.image, pageOf(n));
+      main.advance(at(n));
+    }
+    await main.timeline.flush();
+    await main.timeline.compact();
+    await store.createBranch(TENANT, timelineId(2), timelineId(1), at(200));
+    const layers = readdirSync(layersOf(1)).length;
+    expect(layers).toBeGreaterThan(20);
+    await store.close();
+    const read: string[] = [];
+    const opened = new Set<string>();
+    reopen(
+      {},
+      {
+        fileSystem: {
+          ...unsyncedFileSystem,
+          openForReading: (path) => {
+            opened.add(path);
+            return localFileSystem.openForReading(path);
+          },
+          readFile: (path) => {
+            read.push(path.slice(path.lastIndexOf('/') + 1));
+            return localFileSystem.readFile(path);
+          },
+          size: (path) => {
+            if (path.includes('/layers/')) opened.add(path);
+            return localFileSystem.size(path);
+          },
+        },
+      },
+    );
+    expect(opened).toEqual(new Set());
+    expect(read.toSorted()).toEqual(['index.json', 'index.json', 'leases.json', 'leases.json']);
+    const [timeline, branch] = [store.get(TENANT, timelineId(1)), store.get(TENANT, timelineId(2))];
+    expect(readOutcome(branch, 1, 1, at(150))).toBe(modelOutcome(main.model, 1, 1, at(150)));
+    expect(opened.size).toBeGreaterThan(0);
+    expect(opened.size).toBeLessThan(layers / 2);
+    for (let n = 1; n <= 300; n += 7)
+      expect(readOutcome(timeline, n % 5, n % 7, at(n))).toBe(modelOutcome(main.model, n % 5, n % 7, at(n)));
+    await timeline.compact();
+    expect(opened.size).toBeGreaterThanOrEqual(layers);
+  });
+
   test('a disk with room for a layer and none for the index is not filled up by attempts', async () => {
     let full = false;
     let attempts = 0;

@@ -84,7 +84,7 @@ export class TimelineStore {
   }
 
   /**
-   * Opens the store in `directory`, or makes an empty one: opens every timeline and removes files that no index names. A timeline that is corrupt goes to {@link broken}.
+   * Opens the store in `directory`, or makes an empty one: reads the index of every timeline, nothing of its layers, and removes files that no index names. A timeline whose index is corrupt, or names a layer that is nowhere, goes to {@link broken}.
    * @throws what the file system throws
    */
   static open(directory: string, given: StoreOptions = {}): TimelineStore {
@@ -126,7 +126,7 @@ export class TimelineStore {
     given.remote?.whenDurable(() => shared.disk.keepWithin());
     for (const loaded of loadTimelines(fileSystem, directory, shared.log)) {
       if ('error' in loaded) store.#broken.set(nameOf(loaded.tenant, loaded.timeline), loaded.error);
-      else store.#open(loaded.index);
+      else store.#open(loaded.index, loaded.here);
     }
     return store;
   }
@@ -391,7 +391,7 @@ export class TimelineStore {
   }
 
   /** Opens a timeline whose ancestor is open. Undefined when it, or the ancestor, is broken. */
-  #open(index: TimelineIndex): Timeline | undefined {
+  #open(index: TimelineIndex, here?: ReadonlySet<string>): Timeline | undefined {
     const name = nameOf(index.tenant, index.timeline);
     const ancestorName = index.ancestor === undefined ? undefined : nameOf(index.tenant, index.ancestor.timeline);
     try {
@@ -409,6 +409,7 @@ export class TimelineStore {
         this.#objectsOf(index.tenant),
         index,
         ancestorState === undefined || lsn === undefined ? undefined : { state: ancestorState, lsn },
+        here,
       );
       const ancestor = ancestorName === undefined ? undefined : this.#timelines.get(ancestorName);
       const timeline = new Timeline(

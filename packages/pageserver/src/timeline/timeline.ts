@@ -19,7 +19,8 @@ import { fetching, hasRemedy } from './fetch-layers.ts';
 import { flushOldest } from './flush.ts';
 import { LsnWaiters, type WaitOptions } from './lsn-waiters.ts';
 import { pageHistory, type HistoryLimits, type PageHistory } from './page-history.ts';
-import { keysOfObject, requireOpen, requireSmallObjects } from './require-layers.ts';
+import { openLayers } from './open-layers.ts';
+import { ALL_KEYS, keysOfObject, requireOpen, requireSmallObjects, SMALL_KEYS } from './require-layers.ts';
 import { requireLsn } from './require-lsn.ts';
 import { scanObjects, type ScanPrefix, type ScanVisit } from './scan.ts';
 import { timelineStatistics, type TimelineStatistics } from './statistics.ts';
@@ -103,11 +104,13 @@ export class Timeline {
     return this.#state.objects.intern(kind, spc, db, rel, fork);
   }
 
-  /** The id of an object, or NO_OBJECT when nobody has ever put anything for it: all reads accept that and say that it does not exist. @throws AbsentLayerError */
+  /** The id of an object, or NO_OBJECT when nobody has ever put anything for it: all reads accept that and say that it does not exist. @throws AbsentLayerError; CorruptionError */
   find(kind: ObjectKind, spc: number, db: number, rel: number, fork: number): ObjectId {
-    const found = this.#state.objects.find(kind, spc, db, rel, fork);
-    if (found === NO_OBJECT) requireOpen(this.#state, keysOfObject(kind, spc, db, rel, fork));
-    return found;
+    const { objects } = this.#state;
+    const found = objects.find(kind, spc, db, rel, fork);
+    if (found !== NO_OBJECT) return found;
+    requireOpen(this.#state, keysOfObject(kind, spc, db, rel, fork));
+    return objects.find(kind, spc, db, rel, fork);
   }
 
   /**
@@ -236,8 +239,9 @@ export class Timeline {
    * @throws as {@link fetching}; the signal's reason
    */
   async fetchForIngest(signal?: AbortSignal): Promise<void> {
-    await this.fetching(() => {
+    await this.fetching(async () => {
       signal?.throwIfAborted();
+      await openLayers(this.#state, SMALL_KEYS, this.#closing.signal);
       requireSmallObjects(this.#state);
     });
   }
@@ -293,7 +297,10 @@ export class Timeline {
    */
   async compact(threshold = 1): Promise<CompactionResult> {
     while (this.#compacting !== undefined) await this.#compacting.catch(() => undefined);
-    const compacting = this.fetching(() => compact(this.#state, threshold, this.#closing.signal));
+    const compacting = this.fetching(async () => {
+      await openLayers(this.#state, ALL_KEYS, this.#closing.signal);
+      return compact(this.#state, threshold, this.#closing.signal);
+    });
     this.#compacting = compacting;
     try {
       const result = await compacting;
