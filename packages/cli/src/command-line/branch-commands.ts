@@ -31,11 +31,13 @@ export function branchCommand(around: Surroundings): Command {
 function changeCommands(around: Surroundings): Command[] {
   const remove = describeCommand('delete', 'delete a branch with its endpoints and data', [
     'zenith branch delete migration_check',
+    'zenith branch delete migration_check --if-exists',
   ])
     .argument('<name>', 'the branch; it has no branches, is not protected, and no PostgreSQL runs on it')
-    .action(async (name: string, _options: object, command: Command) => {
+    .option('--if-exists', 'no error when there is no such branch')
+    .action(async (name: string, options: { ifExists?: boolean }, command: Command) => {
       const work = await import('../commands/branch-changes.ts');
-      await runWork(around, command, (context) => work.branchDelete(context, name));
+      await runWork(around, command, (context) => work.branchDelete(context, name, options));
     });
   const rename = describeCommand('rename', 'give a branch another name', ['zenith branch rename migration_check done'])
     .argument('<name>', 'the branch')

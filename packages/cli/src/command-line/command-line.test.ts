@@ -94,7 +94,7 @@ describe('as a process', () => {
     const { exitCode, stdout, stderr } = await spawnZenith(empty, 'start', '--fast', '--json');
     expect({ exitCode, stdout }).toEqual({ exitCode: 2, stdout: '' });
     expect(JSON.parse(stderr)).toEqual({
-      error: { code: 'usage', message: "unknown option '--fast'; see 'zenith --help'" },
+      error: { code: 'usage', message: "unknown option '--fast'; see 'zenith start --help'" },
     });
   });
 
@@ -207,7 +207,7 @@ describe('--json', () => {
     const { exitCode, stderr } = await zenith(folder, 'pg', 'start', '--json');
     expect(exitCode).toBe(2);
     expect(JSON.parse(stderr)).toEqual({
-      error: { code: 'usage', message: "missing required argument 'name'; see 'zenith --help'" },
+      error: { code: 'usage', message: "missing required argument 'name'; see 'zenith pg start --help'" },
     });
   });
 });
@@ -244,7 +244,7 @@ describe('a failure is one line on standard error', () => {
     [
       '2',
       ['branch', 'restore', 'main'],
-      "zenith: required option '--to <position>' not specified; see 'zenith --help'",
+      "zenith: required option '--to <position>' not specified; see 'zenith branch restore --help'",
     ],
     ['2', ['config', 'set', 'x', '1'], "zenith: there is no setting 'x': there are history and history-bytes"],
     [
@@ -271,6 +271,16 @@ describe('a failure is one line on standard error', () => {
       ['psql', '--', '-c', 'select 1'],
       "zenith: no postgres node is running on 'main': start one with 'zenith pg start main'",
     ],
+    [
+      '1',
+      ['psql', 'main', '-Atc', 'select 1'],
+      "zenith: no postgres node is running on 'main': start one with 'zenith pg start main'",
+    ],
+    [
+      '1',
+      ['psql', '-Atc', 'select 1', '--csv'],
+      "zenith: no postgres node is running on 'main': start one with 'zenith pg start main'",
+    ],
     ['1', ['psql', 'nope'], "zenith: no branch 'nope'; 'zenith branch' lists those there are"],
     ['1', ['page', 'nope', '1663/5/16384', '0'], "zenith: no branch 'nope'; 'zenith branch' lists those there are"],
     [
@@ -286,34 +296,45 @@ describe('a failure is one line on standard error', () => {
     [
       '2',
       ['page', 'main', 't', 'x'],
-      "zenith: command-argument value 'x' is invalid for argument 'block'. it must be a block number; see 'zenith --help'",
+      "zenith: command-argument value 'x' is invalid for argument 'block'. it must be a block number; see 'zenith page --help'",
     ],
-    ['2', ['page', 'main', 't', '0', '--diff', '0/1'], "zenith: --diff takes two LSNs; see 'zenith --help'"],
+    ['2', ['page', 'main', 't', '0', '--diff', '0/1'], "zenith: --diff takes two LSNs; see 'zenith page --help'"],
     [
       '2',
       ['page', 'main', 't', '0', '--limit', '0'],
-      "zenith: option '--limit <count>' argument '0' is invalid. it must be a number from 1 to 1000; see 'zenith --help'",
+      "zenith: option '--limit <count>' argument '0' is invalid. it must be a number from 1 to 1000; see 'zenith page --help'",
     ],
     ['2', ['pg'], "zenith: a command is missing; see 'zenith pg --help'"],
     ['2', ['stauts'], "zenith: unknown command 'stauts' (Did you mean status?); see 'zenith --help'"],
-    ['2', ['start', '--fast'], "zenith: unknown option '--fast'; see 'zenith --help'"],
+    ['2', ['start', '--fast'], "zenith: unknown option '--fast'; see 'zenith start --help'"],
+    ['2', ['pg', 'strat', 'main'], "zenith: unknown command 'strat' (Did you mean start?); see 'zenith pg --help'"],
+    ['2', ['branch', 'delete'], "zenith: missing required argument 'name'; see 'zenith branch delete --help'"],
     [
       '2',
       ['init', '--pg-version', '9'],
-      "zenith: option '--pg-version <major>' argument '9' is invalid. it must be one of 15, 16, 17, 18; see 'zenith --help'",
+      "zenith: option '--pg-version <major>' argument '9' is invalid. it must be one of 15, 16, 17, 18; see 'zenith init --help'",
     ],
     [
       '2',
       ['pg', 'create', 'main', '--port', '0'],
-      "zenith: option '--port <port>' argument '0' is invalid. it must be a port, 1 to 65535; see 'zenith --help'",
+      "zenith: option '--port <port>' argument '0' is invalid. it must be a port, 1 to 65535; see 'zenith pg create --help'",
     ],
     [
       '2',
       ['pg', 'create', 'main', '--set', 'x'],
-      "zenith: option '--set <name=value>' argument 'x' is invalid. 'x' is no setting: write NAME=VALUE, for instance work_mem=64MB; see 'zenith --help'",
+      "zenith: option '--set <name=value>' argument 'x' is invalid. 'x' is no setting: write NAME=VALUE, for instance work_mem=64MB; see 'zenith pg create --help'",
     ],
   ])('exit status %s: zenith %j', async (exitCode, args, line) => {
     expect(await zenith(deep, ...args)).toEqual({ exitCode: Number(exitCode), stdout: '', stderr: `${line}\n` });
+  });
+
+  test('branch delete --if-exists of what is not there is none', async () => {
+    expect(await zenith(folder, 'branch', 'delete', 'nope', '--if-exists')).toEqual({
+      exitCode: 0,
+      stdout: "There is no branch 'nope'\n",
+      stderr: '',
+    });
+    expect((await zenith(folder, 'branch', 'delete', 'main', '--if-exists')).exitCode).toBe(1);
   });
 
   test('init where a repository is already', async () => {

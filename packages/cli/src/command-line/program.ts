@@ -118,13 +118,15 @@ function psqlCommand(around: Surroundings): Command {
   return describeCommand('psql', 'open psql on a running branch; with --json print how to connect instead', [
     'zenith psql',
     'zenith psql migration_check',
-    'zenith psql -- -c "select 1"',
+    'zenith psql migration_check -Atc "select 1"',
+    'zenith psql -- --help',
   ])
     .argument('[branch]', 'the branch (default: main)')
-    .argument('[args...]', "psql's own arguments, after --")
+    .argument('[args...]', "psql's own arguments; after -- those that are zenith's, too")
+    .allowUnknownOption()
     .action(async (branch: string | undefined, args: string[], options: { json?: boolean }, command: Command) => {
       const work = await import('../commands/psql.ts');
-      // After a bare `--` the first of psql's own arguments lands where the branch would be; no branch begins with '-'.
+      // Without a branch the first of psql's own arguments lands where it would be; no branch begins with '-'.
       const named = branch?.startsWith('-') === true ? undefined : branch;
       const own = named === branch ? args : [branch ?? '', ...args];
       await runWork(around, command, async (context) => {

@@ -1,16 +1,30 @@
-import { CommanderError } from 'commander';
+import { CommanderError, type Command } from 'commander';
 import { ExitCode } from '../output/exit-code.ts';
 import { describeFailure, formatFailure, UsageError } from '../output/failure.ts';
 import { buildProgram } from './program.ts';
 import type { Surroundings } from './runner.ts';
 
-/** Turns commander's complaint, which may have several lines and a prefix, into one line. */
-function usageMessage({ message }: CommanderError): string {
+/** The command that the arguments name, as far as there is one: where its help is. */
+function helpOf(program: Command, args: readonly string[]): string {
+  let command = program;
+  for (const word of args) {
+    const child = command.commands.find((one) => one.name() === word);
+    if (child === undefined && !word.startsWith('-')) break;
+    command = child ?? command;
+  }
+  const names: string[] = [];
+  for (let at: Command | null = command; at !== null; at = at.parent) names.unshift(at.name());
+  return `${names.join(' ')} --help`;
+}
+
+/** Turns commander's complaint, which may have several lines and a prefix, into one line. @param help where there is more */
+function usageMessage({ code, message }: CommanderError, help: string): string {
+  if (code === 'commander.help') return `a command is missing; see '${help}'`;
   const text = message
     .replace(/^error: /, '')
     .replaceAll(/\s*\n\s*/g, ' ')
     .trim();
-  return `${text.replace(/\.$/, '')}; see 'zenith --help'`;
+  return `${text.replace(/\.$/, '')}; see '${help}'`;
 }
 
 /**
@@ -24,8 +38,8 @@ export async function runCommandLine(
   version: string,
 ): Promise<ExitCode> {
   const json = args.includes('--json');
+  const program = buildProgram(around, version);
   try {
-    const program = buildProgram(around, version);
     if (args.length === 0) {
       program.outputHelp();
       return ExitCode.ok;
@@ -36,10 +50,7 @@ export async function runCommandLine(
     if (thrown instanceof CommanderError && thrown.exitCode === 0) return ExitCode.ok;
     const usage =
       thrown instanceof CommanderError
-        ? new UsageError(
-            thrown.code === 'commander.help' ? "a command is missing; see 'zenith pg --help'" : usageMessage(thrown),
-            { cause: thrown },
-          )
+        ? new UsageError(usageMessage(thrown, helpOf(program, args)), { cause: thrown })
         : thrown;
     const failure = describeFailure(usage);
     around.stderr.write(`${formatFailure(failure, json)}\n`);

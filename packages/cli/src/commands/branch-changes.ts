@@ -1,5 +1,6 @@
 import { formatLsn } from '@zenith/base';
 import {
+  ControlPlaneError,
   deleteBranch,
   oneLine,
   parsePosition,
@@ -22,10 +23,20 @@ function tellPending({ output }: CommandContext, { pending }: Removal): { readon
 }
 
 /** `zenith branch delete NAME` */
-export async function branchDelete(context: CommandContext, name: string): CommandResult {
-  const removal = await deleteBranch(repositoryOf(context), name);
-  context.output.line(`Deleted branch '${name}'`);
-  return { name, ...tellPending(context, removal) };
+export async function branchDelete(
+  context: CommandContext,
+  name: string,
+  { ifExists = false }: { readonly ifExists?: boolean } = {},
+): CommandResult {
+  try {
+    const removal = await deleteBranch(repositoryOf(context), name);
+    context.output.line(`Deleted branch '${name}'`);
+    return { name, deleted: true, ...tellPending(context, removal) };
+  } catch (error) {
+    if (!ifExists || !(error instanceof ControlPlaneError) || error.code !== 'no-such-branch') throw error;
+    context.output.line(`There is no branch '${name}'`);
+    return { name, deleted: false, pending: [] };
+  }
 }
 
 /** `zenith branch rename NAME NEW` */

@@ -1,4 +1,4 @@
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from 'node:fs';
+import { chmodSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmdirSync, rmSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
 import { newTenantId, newTimelineId, ZenithError, type TenantId } from '@zenith/base';
@@ -204,11 +204,22 @@ async function runInitdb(
 }
 
 /**
- * Makes a repository: a fresh PostgreSQL cluster, imported as the branch `main`. All or nothing: it is made beside its place and moved there.
+ * Makes a repository: a fresh PostgreSQL cluster, imported as the branch `main`. All or nothing: it is made beside its place and moved there. A folder that does not exist is made, those above it are not.
  * @throws ControlPlaneError `repository-exists`, `invalid-option`, `postgres-not-found`, `initdb-failed`, `import-failed`, `interrupted`, `system`
  */
 export async function initRepository(options: InitOptions): Promise<Repository> {
   const folder = resolve(options.folder);
+  const made = makeFolder(folder);
+  try {
+    return await initIn(folder, options);
+  } catch (error) {
+    // Only empty, as it was made: what others have put there meanwhile stays.
+    if (made) removeIfEmpty(folder);
+    throw error;
+  }
+}
+
+async function initIn(folder: string, options: InitOptions): Promise<Repository> {
   const place = join(folder, REPOSITORY_FOLDER);
   const exists = new ControlPlaneError(
     'repository-exists',
@@ -234,6 +245,25 @@ export async function initRepository(options: InitOptions): Promise<Repository> 
     throw error;
   }
   return openRepositoryAt(place);
+}
+
+/** True when the folder was made; false when it was there. */
+function makeFolder(folder: string): boolean {
+  try {
+    mkdirSync(folder);
+    return true;
+  } catch (error) {
+    if (isSystemError(error, 'EEXIST')) return false;
+    throw new ControlPlaneError('system', `cannot make ${folder}: ${(error as Error).message}`, { cause: error });
+  }
+}
+
+function removeIfEmpty(folder: string): void {
+  try {
+    rmdirSync(folder);
+  } catch (error) {
+    if (!isSystemError(error, 'ENOTEMPTY') && !isSystemError(error, 'EEXIST')) throw error;
+  }
 }
 
 function readable(folder: string): string[] {

@@ -1,4 +1,4 @@
-import { mkdirSync, mkdtempSync, readdirSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { mkdirSync, mkdtempSync, readdirSync, rmSync, rmdirSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -41,7 +41,12 @@ test('init refuses a folder that has a repository', async () => {
 });
 
 test.each([
-  ['a folder that does not exist', { folder: '/nonexistent/folder' }, 'system', 'cannot look into /nonexistent/folder'],
+  [
+    'a folder in one that does not exist',
+    { folder: '/nonexistent/folder' },
+    'system',
+    'cannot make /nonexistent/folder',
+  ],
   [
     'a folder without PostgreSQL programs',
     { pgBinDir: '/nonexistent/bin' },
@@ -61,6 +66,16 @@ test.each([
   await expect(failure).rejects.toMatchObject({ code });
   await expect(failure).rejects.toThrow(message);
   expect(readdirSync(empty)).toEqual([]);
+});
+
+test('a folder that init has made is gone after a failure, one that was there is not', async () => {
+  const folder = join(empty, 'made');
+  await expect(initRepository({ folder, pgBinDir: '/nonexistent/bin' })).rejects.toThrow('no program');
+  expect(readdirSync(empty)).toEqual([]);
+  mkdirSync(folder);
+  await expect(initRepository({ folder, pgBinDir: '/nonexistent/bin' })).rejects.toThrow('no program');
+  expect(readdirSync(empty)).toEqual(['made']);
+  rmdirSync(folder);
 });
 
 test('an interrupted init leaves nothing', async () => {
