@@ -1,6 +1,6 @@
 import { connect } from 'node:net';
 import { once } from 'node:events';
-import { mkdirSync, readdirSync } from 'node:fs';
+import { readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { formatLsn, type Lsn } from '@zenith/base';
 import { nodeId, type NodeId, type TimelineIdentity } from '@zenith/consensus';
@@ -240,12 +240,40 @@ describe('a safekeeper', () => {
       (await fetch(`http://${host}:${port}${timeline}`, { method: 'DELETE' })).status;
     expect([await removed(), await removed()]).toEqual([204, 204]);
     expect((await http(1, timeline)).status).toBe(404);
-    expect(readdirSync(join(path, 'tenants', identity.tenant))).toEqual([]);
+    const tenantDirectory = join(path, 'tenants', identity.tenant);
+    const tombstone = join(tenantDirectory, `${identity.timeline}.removed`);
+    const expectOnlyTombstone = (): void => {
+      expect(readdirSync(tenantDirectory)).toEqual([`${identity.timeline}.removed`]);
+      expect(readdirSync(tombstone)).toEqual([]);
+    };
+    expectOnlyTombstone();
+
+    // A compute that has not heard of it asks for it, and whoever changes the members or restores; after a restart, too.
+    const refused = (zombie: TestProposer): Promise<void> => zombie.until(() => zombie.ends.length > 0);
+    const zombie = await proposer(() => wal).connect();
+    await refused(zombie);
+    expect(zombie.ends[0]).toContain('cannot be created: it was removed');
     // What a death in the middle leaves is removed at the next start.
     await safekeeper.stop();
-    mkdirSync(join(path, 'tenants', identity.tenant, `${identity.timeline}.removed`));
+    writeFileSync(join(tombstone, '000000010000000000000003'), 'left');
     await startSafekeeper(1, path);
-    expect(readdirSync(join(path, 'tenants', identity.tenant))).toEqual([]);
+    expectOnlyTombstone();
+    const again = await proposer(() => wal).connect();
+    await refused(again);
+    expect(again.ends[0]).toContain('cannot be created: it was removed');
+    expectOnlyTombstone();
+  });
+
+  test('a timeline that no WAL ever came for is removed, too: a compute that comes later does not make it', async () => {
+    const { safekeeper } = safekeepers.get(nodeId(1)) as { safekeeper: Safekeeper };
+    const { host, port } = safekeeper.addresses.http;
+    const url = `http://${host}:${port}/v1/tenant/${identity.tenant}/timeline/${identity.timeline}`;
+    expect((await fetch(url, { method: 'DELETE' })).status).toBe(204);
+    const wal = new TestWal(identity).grow(1_000);
+    const zombie = await proposer(() => wal).connect();
+    await zombie.until(() => zombie.ends.length > 0);
+    expect(zombie.ends[0]).toContain('it was removed');
+    expect((await fetch(url)).status).toBe(404);
   });
 
   test('says in PostgreSQL’s own words what it does not have', async () => {

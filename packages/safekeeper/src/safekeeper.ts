@@ -47,20 +47,23 @@ export class Safekeeper {
   readonly #registry: TimelineRegistry;
   readonly #walService: WalService;
   readonly #http: FastifyInstance;
-  readonly #archive: RunningArchive | undefined;
+  readonly #archive: WalArchive | undefined;
+  readonly #archiver: Archiver | undefined;
 
   private constructor(
     pidFile: PidFile,
     registry: TimelineRegistry,
     walService: WalService,
     http: FastifyInstance,
-    archive: RunningArchive | undefined,
+    archive: WalArchive | undefined,
+    archiver: Archiver | undefined,
   ) {
     this.#pidFile = pidFile;
     this.#registry = registry;
     this.#walService = walService;
     this.#http = http;
     this.#archive = archive;
+    this.#archiver = archiver;
   }
 
   /** Takes the data directory, loads its timelines and serves. @throws SafekeeperError; nothing is left behind then */
@@ -97,6 +100,7 @@ export class Safekeeper {
         nowMs,
       }));
       registerGauges(metrics, timelines, service);
+      const archiver = archive === undefined ? undefined : newArchiver(options, archive, timelines, metrics);
       const http = await startHttpServer({
         ...configuration.http,
         id,
@@ -106,10 +110,12 @@ export class Safekeeper {
         metrics,
         log,
         archive,
+        archiver,
         gate,
         tokens: tokensOf(auth),
       });
-      return new Safekeeper(pidFile, registry, walService, http, startArchiver(options, archive, timelines, metrics));
+      archiver?.start();
+      return new Safekeeper(pidFile, registry, walService, http, archive, archiver);
     } catch (error) {
       await walService?.close();
       await registry?.close();
@@ -130,38 +136,22 @@ export class Safekeeper {
     try {
       await this.#walService.close();
       await this.#http.close();
-      await this.#archive?.archiver.stop();
+      await this.#archiver?.stop();
       await this.#registry.close();
-      this.#archive?.archive.close();
+      this.#archive?.close();
     } finally {
       this.#pidFile.release();
     }
   }
 }
 
-/** The archive, and who fills it. */
-interface RunningArchive {
-  readonly archive: WalArchive;
-  readonly archiver: Archiver;
-}
-
-function startArchiver(
+function newArchiver(
   { configuration, log, nowMs }: SafekeeperOptions,
-  archive: WalArchive | undefined,
+  archive: WalArchive,
   registry: TimelineRegistry,
   metrics: Registry,
-): RunningArchive | undefined {
-  if (archive === undefined) return undefined;
-  const archiver = new Archiver({
-    node: configuration.id,
-    archive,
-    registry,
-    log,
-    metrics: archiveMetrics(metrics),
-    nowMs,
-  });
-  archiver.start();
-  return { archive, archiver };
+): Archiver {
+  return new Archiver({ node: configuration.id, archive, registry, log, metrics: archiveMetrics(metrics), nowMs });
 }
 
 function registerGauges(metrics: Registry, registry: TimelineRegistry, walService: WalService): void {

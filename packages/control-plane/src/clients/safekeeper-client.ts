@@ -16,6 +16,9 @@ import { callHttp, ServiceRefusal } from './http-json.ts';
 /** Unit: milliseconds. */
 const TIMEOUT_MS = 5_000;
 
+/** Removing all WAL of a timeline from the archive, a thousand objects at a time. Unit: milliseconds. */
+const REMOVE_TIMEOUT_MS = 120_000;
+
 /** Copying all WAL of a timeline that is kept. Unit: milliseconds. */
 const PULL_TIMEOUT_MS = 3_600_000;
 
@@ -61,10 +64,10 @@ export class SafekeeperClient {
     return all.filter((timeline) => timeline.tenant === this.#tenant);
   }
 
-  /** Removes a timeline and its WAL; harmless when there is none. */
+  /** Removes a timeline for good, here and in the archive: it is never made there again. Harmless to repeat, and when there is none. */
   async removeTimeline(id: TimelineId): Promise<void> {
     const path = `/v1/tenant/${this.#tenant}/timeline/${id}`;
-    await this.#call('DELETE', path, undefined, TIMEOUT_MS);
+    await this.#call('DELETE', path, undefined, REMOVE_TIMEOUT_MS);
   }
 
   /** Has it copy a timeline from the one of `donors` that has most of it; nothing to do for it when it has the timeline. */

@@ -1,14 +1,16 @@
-import { mkdirSync, readdirSync } from 'node:fs';
+import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { formatLsn, parseLsn, type Lsn } from '@zenith/base';
 import { nodeId, type NodeId } from '@zenith/consensus';
-import { temporaryDirectory } from '@zenith/testing';
+import { openRemoteStorage } from '@zenith/remote-storage';
+import { FaultyStorage, temporaryDirectory } from '@zenith/testing';
 import { pino } from 'pino';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { parseConfiguration } from '../configuration/configuration.ts';
 import { localDisk } from '../disk/local-disk.ts';
 import { Safekeeper } from '../safekeeper.ts';
 import { readWal, TestProposer } from '../testing/test-proposer.test-support.ts';
+import { WalArchive } from './wal-archive.ts';
 import { testConfiguration, testIdentity, TestWal } from '../testing/test-wal.test-support.ts';
 
 // Real safekeepers with an archive in a folder.
@@ -150,4 +152,57 @@ test('another member takes over when the one whose turn it is does not archive',
       )
       .toBe(complete);
   }
+});
+
+async function remove(id: number): Promise<number> {
+  const { host, port } = (running.get(nodeId(id)) as Safekeeper).addresses.http;
+  const url = `http://${host}:${port}/v1/tenant/${identity.tenant}/timeline/${identity.timeline}`;
+  return (await fetch(url, { method: 'DELETE' })).status;
+}
+
+/** All objects below `wal/` in the archive. */
+function objects(): string[] {
+  return readdirSync(join(root, 'remote/wal'), { recursive: true, withFileTypes: true })
+    .filter((entry) => entry.isFile())
+    .map(({ name }) => name);
+}
+
+test('a timeline that is removed leaves no WAL in the archive, whoever of the safekeepers hears of it last', async () => {
+  for (const id of [1, 2, 3]) await startSafekeeper(id);
+  const wal = new TestWal(identity).grow(3 * segmentSize);
+  await lead(wal, [1, 2, 3], 3);
+  const complete = segmentEnd(wal.endLsn);
+  for (const id of [1, 2, 3]) await expect.poll(() => lsnOf(id, 'backupLsn'), { timeout: 30_000 }).toBe(complete);
+  expect(objects().length).toBeGreaterThan(0);
+  expect(await remove(1)).toBe(204);
+  expect(objects()).toEqual([]);
+  // Another that has not heard of it archives what it has; when it hears, that goes too.
+  await running.get(nodeId(2))?.stop();
+  await startSafekeeper(2);
+  const control = join(root, 'safekeeper-2/tenants', identity.tenant, identity.timeline, 'safekeeper.control');
+  expect(existsSync(control)).toBe(true);
+  mkdirSync(join(root, 'remote/wal', identity.tenant, identity.timeline), { recursive: true });
+  writeFileSync(join(root, 'remote/wal', identity.tenant, identity.timeline, 'left-1234'), 'WAL');
+  expect([await remove(2), await remove(3)]).toEqual([204, 204]);
+  expect(objects()).toEqual([]);
+  // Once more: the command that died after this is given again.
+  expect([await remove(1), await remove(2), await remove(3)]).toEqual([204, 204, 204]);
+});
+
+test('an archive that fails on the way leaves the rest of a timeline for the next attempt', async () => {
+  const storage = new FaultyStorage(await openRemoteStorage(join(root, 'remote')));
+  const archive = new WalArchive(storage);
+  cleanups.push(() => archive.close());
+  await startSafekeeper(1);
+  const wal = new TestWal(identity).grow(2 * segmentSize);
+  await lead(wal, [1], 1);
+  await expect.poll(() => lsnOf(1, 'backupLsn'), { timeout: 30_000 }).toBe(segmentEnd(wal.endLsn));
+  const signal = new AbortController().signal;
+  storage.fault = ({ kind }) => (kind === 'delete' ? 'lose-response' : undefined);
+  await expect(archive.remove(identity, signal)).rejects.toThrow();
+  storage.fault = ({ kind }) => (kind === 'list' ? 'fail' : undefined);
+  await expect(archive.remove(identity, signal)).rejects.toThrow();
+  storage.fault = () => undefined;
+  await archive.remove(identity, signal);
+  expect(objects()).toEqual([]);
 });

@@ -1,5 +1,5 @@
 import { allMembers, cutHistory, type AcceptorControl, type NodeId } from '@zenith/consensus';
-import { CorruptionError, type Lsn } from '@zenith/base';
+import { assert, CorruptionError, type Lsn, type TenantId, type TimelineId } from '@zenith/base';
 import { checksumFile } from '@zenith/remote-storage';
 import type { Logger } from 'pino';
 import type { TimelineRegistry } from '../timeline/registry.ts';
@@ -48,6 +48,8 @@ export class Archiver {
   readonly #stop = new AbortController();
   #timer: NodeJS.Timeout | undefined;
   #looking: Promise<void> | undefined;
+  /** What is done for a timeline now. */
+  #advancing: { readonly timeline: Timeline; readonly done: Promise<unknown> } | undefined;
   #complainedMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: ArchiverOptions) {
@@ -75,16 +77,40 @@ export class Archiver {
     await this.#looking;
   }
 
+  /**
+   * Removes a timeline's WAL from the archive, once it is removed here and nothing more of it is under way. When every safekeeper that had the timeline has done so, nothing of it is left and nothing comes any more; harmless to repeat.
+   * @throws RemoteStorageError
+   */
+  async remove(tenant: TenantId, timeline: TimelineId): Promise<void> {
+    const { archive, registry } = this.#options;
+    assert(registry.find(tenant, timeline) === undefined, 'a timeline is removed here first');
+    if (this.#advancing?.timeline.identity.timeline === timeline) await this.#advancing.done;
+    await archive.remove({ tenant, timeline }, this.#stop.signal);
+  }
+
   async #lookAtAll(): Promise<void> {
-    for (const timeline of this.#options.registry.timelines) {
+    const { registry, metrics } = this.#options;
+    for (const timeline of registry.timelines) {
       // While the disk is full all the more: what is archived may be let go.
       if (this.#stop.signal.aborted || (timeline.broken !== undefined && !timeline.waitsForRoom)) continue;
       try {
-        while (await this.#advance(timeline)) if (this.#stop.signal.aborted) return;
-        this.#options.metrics.trimmedBytes.inc(await timeline.trim());
+        // It may be removed meanwhile.
+        while (registry.timelines.includes(timeline) && (await this.#advanceAlone(timeline)))
+          if (this.#stop.signal.aborted) return;
+        metrics.trimmedBytes.inc(await timeline.trim());
       } catch (error) {
         this.#complain(timeline, error as Error);
       }
+    }
+  }
+
+  async #advanceAlone(timeline: Timeline): Promise<boolean> {
+    const advanced = this.#advance(timeline);
+    this.#advancing = { timeline, done: advanced.catch(() => undefined) };
+    try {
+      return await advanced;
+    } finally {
+      this.#advancing = undefined;
     }
   }
 

@@ -4,6 +4,7 @@ import { parseWalSegmentFileName, walSegmentFileName } from '@zenith/pg-format';
 import {
   bytesSource,
   checksumFile,
+  DELETE_KEYS_MAX,
   fetchBytes,
   fetchObject,
   fileSource,
@@ -129,13 +130,25 @@ export class WalArchive {
     return bytes;
   }
 
+  /** Removes all of a timeline's WAL; harmless to repeat, and when there is none. When it throws, some may be gone. @throws RemoteStorageError */
+  async remove(timeline: Pick<TimelineIdentity, 'tenant' | 'timeline'>, signal: AbortSignal): Promise<void> {
+    for (;;) {
+      const { objects } = await this.#storage.list(folderOf(timeline), { limit: DELETE_KEYS_MAX, signal });
+      if (objects.length === 0) return;
+      await this.#storage.delete(
+        objects.map(({ key }) => key),
+        { signal },
+      );
+    }
+  }
+
   /** Lets go of connections. */
   close(): void {
     this.#storage.close();
   }
 }
 
-function folderOf({ tenant, timeline }: TimelineIdentity): string {
+function folderOf({ tenant, timeline }: Pick<TimelineIdentity, 'tenant' | 'timeline'>): string {
   return `wal/${tenant}/${timeline}/`;
 }
 

@@ -3,6 +3,7 @@ import { formatLsn, parseTenantId, parseTimelineId } from '@zenith/base';
 import Fastify, { type FastifyError, type FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import type { Registry } from 'prom-client';
+import type { Archiver } from '../archive/archiver.ts';
 import type { WalArchive } from '../archive/wal-archive.ts';
 import { SafekeeperError } from '../errors.ts';
 import type { WalService } from '../session/wal-service.ts';
@@ -37,6 +38,8 @@ export interface HttpServerOptions {
   readonly log: Logger;
   /** Left out when there is none. */
   readonly archive: WalArchive | undefined;
+  /** Who fills it. */
+  readonly archiver: Archiver | undefined;
   /** Undefined: everybody is let in. */
   readonly gate: Gate | undefined;
   /** What other safekeepers are shown. */
@@ -103,6 +106,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<Fasti
       const timeline = parseTimelineId(request.params.timeline);
       walService.cutOff(timeline);
       await registry.remove(tenant, timeline);
+      await options.archiver?.remove(tenant, timeline);
       return reply.status(204).send();
     },
   );

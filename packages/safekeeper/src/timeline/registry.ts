@@ -22,8 +22,11 @@ const SAVE_INTERVAL_MS = 10_000;
 /** How often timelines that met a full disk look for room. Unit: milliseconds. */
 const ROOM_INTERVAL_MS = 2_000;
 
-/** Ends the name of a directory whose timeline was removed. */
+/** Ends the name of a directory whose timeline was removed for good. Emptied, it stays: the timeline is never made again, whoever asks for it. */
 const REMOVED = '.removed';
+
+/** Ends the name of a directory that makes room for the same timeline out of other files. */
+const DISCARDED = '.discarded';
 
 /** A timeline whose files could not be read. It is known, and refused. */
 export interface UnreadableTimeline {
@@ -53,7 +56,9 @@ export class TimelineRegistry {
   readonly #timelines = new Map<TimelineId, Timeline>();
   readonly #unreadable = new Map<TimelineId, UnreadableTimeline>();
   readonly #creating = new Map<TimelineId, Promise<Timeline>>();
-  readonly #removing = new Set<TimelineId>();
+  readonly #removing = new Map<TimelineId, Promise<boolean>>();
+  /** Those that are never made again, see {@link nameOf}. */
+  readonly #removed = new Set<string>();
   readonly #timers: readonly (() => void)[];
   #resuming: Promise<void> | undefined;
   /** Counts attempts that found no room: another timeline is the first to try next time. */
@@ -77,8 +82,12 @@ export class TimelineRegistry {
     const { disk, dataDirectory } = options;
     const root = join(dataDirectory, 'tenants');
     for (const tenant of disk.list(root).filter(isId)) {
-      for (const name of disk.list(join(root, tenant)))
-        if (name.endsWith(REMOVED)) disk.remove(join(root, tenant, name));
+      for (const name of disk.list(join(root, tenant))) {
+        if (name.endsWith(DISCARDED)) disk.remove(join(root, tenant, name));
+        if (!name.endsWith(REMOVED)) continue;
+        empty(disk, join(root, tenant, name));
+        registry.#removed.add(nameOf(tenant, name.slice(0, -REMOVED.length)));
+      }
       for (const timeline of disk.list(join(root, tenant)).filter(isId)) {
         await registry.#tryToLoad(tenant as TenantId, timeline as TimelineId);
       }
@@ -202,38 +211,68 @@ export class TimelineRegistry {
   }
 
   /**
-   * Removes a timeline and its WAL; harmless when there is none. Its directory gets another name, and with that it is gone; what a crash leaves of it is removed at the next start.
+   * Removes a timeline and its WAL for good; harmless when there is none, and when it is removed already. Its directory gets another name, and with that it is gone, after a crash too: from then on nobody can make it again, not a compute that
+   * has not heard of it, nor a safekeeper that still has it.
    * @throws what the disk throws
    */
   async remove(tenant: TenantId, timeline: TimelineId): Promise<void> {
     const { disk, dataDirectory, log } = this.#options;
-    await this.#creating.get(timeline)?.catch(() => undefined);
-    await this.#resuming;
-    const found = this.#timelines.get(timeline);
-    if (this.#removing.has(timeline) || (found !== undefined && found.identity.tenant !== tenant)) return;
-    const tenantDirectory = join(dataDirectory, 'tenants', tenant);
-    const directory = join(tenantDirectory, timeline);
-    this.#removing.add(timeline);
-    try {
-      this.#timelines.delete(timeline);
-      this.#unreadable.delete(timeline);
-      await found?.close();
-      if (disk.exists(directory)) {
-        disk.remove(directory + REMOVED);
-        disk.rename(directory, directory + REMOVED);
-        await disk.syncDirectory(tenantDirectory);
-        log.info({ tenant, timeline }, 'timeline removed');
-      }
-      disk.remove(directory + REMOVED);
-    } finally {
-      this.#removing.delete(timeline);
-    }
+    if (this.#removed.has(nameOf(tenant, timeline))) return;
+    const isMine = await this.#putAside(tenant, timeline, REMOVED, async (aside) => {
+      this.#removed.add(nameOf(tenant, timeline));
+      disk.makeDirectory(aside); // it is there, unless no WAL of the timeline ever came here
+      await disk.syncDirectory(join(dataDirectory, 'tenants', tenant));
+      empty(disk, aside);
+    });
+    if (isMine) log.info({ tenant, timeline }, 'timeline removed');
   }
 
   /** Removes a timeline that has no WAL: what it is made of next comes from elsewhere. */
   async discardEmpty({ identity, flushLsn }: Timeline): Promise<void> {
     assert(flushLsn === identity.timelineStartLsn, 'a timeline with WAL is not discarded');
-    await this.remove(identity.tenant, identity.timeline);
+    await this.#putAside(identity.tenant, identity.timeline, DISCARDED, (aside) => this.#options.disk.remove(aside));
+  }
+
+  /** Closes a timeline and gives its directory another name, durably; then `finish`, before anybody can make it again. @returns false when the timeline is another tenant's */
+  async #putAside(
+    tenant: TenantId,
+    timeline: TimelineId,
+    suffix: string,
+    finish: (aside: string) => Promise<void> | void,
+  ): Promise<boolean> {
+    const before = this.#removing.get(timeline);
+    if (before !== undefined) return before;
+    const done = this.#close(tenant, timeline)
+      .then(async (isMine) => {
+        if (!isMine) return false;
+        const { disk, dataDirectory } = this.#options;
+        const tenantDirectory = join(dataDirectory, 'tenants', tenant);
+        const directory = join(tenantDirectory, timeline);
+        const aside = directory + suffix;
+        if (disk.exists(directory)) {
+          disk.remove(aside);
+          disk.rename(directory, aside);
+          await disk.syncDirectory(tenantDirectory);
+        }
+        await finish(aside);
+        return true;
+      })
+      .finally(() => this.#removing.delete(timeline));
+    this.#removing.set(timeline, done);
+    return done;
+  }
+
+  /** Ends a timeline that is being removed. @returns false when it is another tenant's */
+  async #close(tenant: TenantId, timeline: TimelineId): Promise<boolean> {
+    await this.#creating.get(timeline)?.catch(() => undefined);
+    await this.#resuming;
+    const found = this.#timelines.get(timeline);
+    const owner = found?.identity.tenant ?? this.#unreadable.get(timeline)?.tenant ?? tenant;
+    if (owner !== tenant) return false;
+    this.#timelines.delete(timeline);
+    this.#unreadable.delete(timeline);
+    await found?.close();
+    return true;
   }
 
   /** Makes everything durable and closes all files. */
@@ -261,6 +300,7 @@ export class TimelineRegistry {
     if (identity.timelineStartLsn === 0 || identity.timelineStartLsn % 8 !== 0)
       throw refusal(identity, `${formatLsn(identity.timelineStartLsn)} is not a record boundary`);
     if (this.#removing.has(identity.timeline)) throw refusal(identity, 'it is being removed');
+    if (this.#removed.has(nameOf(identity.tenant, identity.timeline))) throw refusal(identity, 'it was removed');
     if (this.#timelines.has(identity.timeline)) throw refusal(identity, 'it belongs to another tenant');
     if (this.#timelines.size + this.#creating.size >= timelinesMax)
       throw refusal(identity, `this safekeeper has ${timelinesMax} timelines already (timelinesMax)`);
@@ -331,4 +371,12 @@ export class TimelineRegistry {
 
 function refusal(identity: TimelineIdentity, reason: string): SafekeeperError {
   return new SafekeeperError('timeline-refused', `timeline ${identity.timeline} cannot be created: ${reason}`);
+}
+
+function empty(disk: Disk, directory: string): void {
+  for (const name of disk.list(directory)) disk.remove(join(directory, name));
+}
+
+function nameOf(tenant: string, timeline: string): string {
+  return `${tenant}/${timeline}`;
 }
