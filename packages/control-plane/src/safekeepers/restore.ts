@@ -1,4 +1,5 @@
 import { formatLsn, unreachable, type Lsn } from '@zenith/base';
+import { hasQuorum, nodeId } from '@zenith/consensus';
 import { PageserverClient } from '../clients/pageserver-client.ts';
 import { withComputeLock } from '../endpoints/compute-lock.ts';
 import { runningSupervisor } from '../endpoints/endpoint-process.ts';
@@ -6,6 +7,7 @@ import { timelineIdentity } from '../endpoints/quorum-sync.ts';
 import { ControlPlaneError } from '../errors.ts';
 import { listBranches, type Branch } from '../branches/create-branch.ts';
 import type { SafekeepersRecord } from '../metadata/records.ts';
+import { safekeeperAddresses } from '../nodes/service-config.ts';
 import { withProcessLock } from '../process/process-lock.ts';
 import type { Repository } from '../repository/repository.ts';
 import { clientOf } from './install.ts';
@@ -18,7 +20,7 @@ const LOCK_TIMEOUT_MS = 300_000;
 export interface RestoredBranch {
   readonly branch: string;
   /**
-   * - `present` a safekeeper has its WAL: nothing was to be done
+   * - `present` a majority of the safekeepers has its WAL: nothing was to be done
    * - `restored` it ends at `endLsn` now
    * - `behind` the archive ends at `endLsn`, but the pageserver has taken in more: a new branch can begin where it ends
    * - `empty` the archive has no WAL of it
@@ -31,7 +33,7 @@ export interface RestoredBranch {
 }
 
 /**
- * Makes the timelines that every safekeeper has lost out of the archive. All members must run, so that nothing is taken for lost that is only away; they get a newer configuration, which whoever comes from before has to meet first.
+ * Makes the timelines that a majority of the safekeepers has lost out of the archive, or out of what the others still have when that is more. A command that died on the way is given again and goes on. All members must run, so that nothing is taken for lost that is only away; they get a newer configuration, which whoever comes from before has to meet first.
  * @throws ControlPlaneError `members-changing`, `not-running`, `branch-in-use`, `service-refused`
  */
 export function restoreSafekeepers(repository: Repository): Promise<RestoredBranch[]> {
@@ -70,10 +72,17 @@ async function restoreBranch(
   const { timeline, name } = branch;
   const pageserver = await new PageserverClient(repository).timeline(timeline);
   const ingestedLsn = pageserver?.lastRecordLsn ?? branch.record.startLsn;
-  const { members } = record.configuration;
-  const asked = await Promise.all(members.map((id) => clientOf(repository, record, id).timeline(timeline)));
+  const { configuration } = record;
+  const asked = await Promise.all(
+    configuration.members.map(async (id) => ({ id, found: await clientOf(repository, record, id).timeline(timeline) })),
+  );
   // One without WAL was made by an election after the loss.
-  if (asked.some((one) => one !== undefined && one.flushLsn > branch.record.startLsn))
+  const having = new Map(
+    asked.flatMap(({ id, found }) =>
+      found !== undefined && found.flushLsn > branch.record.startLsn ? [[id, found.commitLsn]] : [],
+    ),
+  );
+  if (hasQuorum(configuration, (id) => having.has(id)))
     return { branch: name, outcome: 'present', endLsn: undefined, ingestedLsn };
   if ((await runningSupervisor(repository, timeline)) !== undefined)
     throw new ControlPlaneError(
@@ -81,14 +90,30 @@ async function restoreBranch(
       `a compute runs on branch '${name}': stop it first with 'zenith pg stop'`,
     );
   const identity = timelineIdentity(repository, branch.record);
+  const lacking = configuration.members.filter((id) => !having.has(id));
+  // What a few have is what was not lost, or what a command restored that died before it came to the others.
+  const survivingLsn = Math.max(0, ...having.values()) as Lsn;
+  const atLeastLsn = Math.max(ingestedLsn, survivingLsn) as Lsn;
   // Each makes it for itself: the archive says the same to all.
   const made = await Promise.all(
-    members.map((id) => clientOf(repository, record, id).restore(identity, record.configuration, ingestedLsn)),
+    lacking.map((id) => clientOf(repository, record, id).restore(identity, configuration, atLeastLsn)),
   );
-  const endLsn = made[0]?.endLsn;
+  let endLsn = made[0]?.endLsn;
+  let isRestored = made.every(({ restored }) => restored);
+  if (!isRestored && survivingLsn >= ingestedLsn && having.size > 0) {
+    // Nobody has more than the survivors: the others copy it.
+    const donors = safekeeperAddresses(repository.config, record).filter(({ id }) => having.has(nodeId(id)));
+    for (const id of lacking) await clientOf(repository, record, id).pull(timeline, donors);
+    endLsn = survivingLsn;
+    isRestored = true;
+  }
   if (endLsn === undefined) return { branch: name, outcome: 'empty', endLsn, ingestedLsn };
-  const outcome = made.every(({ restored }) => restored) ? 'restored' : 'behind';
-  return { branch: name, outcome, endLsn, ingestedLsn };
+  // Whoever had it before has to meet the newer configuration, too.
+  if (isRestored)
+    await Promise.all(
+      configuration.members.map((id) => clientOf(repository, record, id).configure(identity, configuration, 0)),
+    );
+  return { branch: name, outcome: isRestored ? 'restored' : 'behind', endLsn, ingestedLsn };
 }
 
 /** One line for a person. */

@@ -1,6 +1,6 @@
 import type { Tokens } from '@zenith/auth';
 import { formatLsn, type Lsn, type TenantId, type TimelineId } from '@zenith/base';
-import { cutHistory, type AcceptorControl } from '@zenith/consensus';
+import { cutHistory, type AcceptorControl, type Term } from '@zenith/consensus';
 import type { WalStreamReader } from '@zenith/wire';
 import type { Logger } from 'pino';
 import { SafekeeperError } from '../errors.ts';
@@ -20,7 +20,7 @@ const ROUNDS_MAX = 16;
 const SYNC_LENGTH = 64 * 1024 * 1024;
 
 /**
- * Copies a timeline from the one of `donors` that has most of its committed WAL; nothing to do when it is here. Only what is committed is copied, with the donor's history of it: as an acceptor this safekeeper then is one
+ * Copies a timeline from the one of `donors` that has most of its committed WAL; nothing to do when WAL of it is here. Only what is committed is copied, with the donor's history of it: as an acceptor this safekeeper then is one
  * that followed so far and has promised nothing that the donor has not. It takes part once it is a member of a configuration.
  * @returns undefined when no donor knows the timeline
  * @throws SafekeeperError `peer-unavailable`, `timeline-refused`, `timeline-broken`
@@ -34,11 +34,14 @@ export async function pullTimeline(
   log: Logger,
 ): Promise<Timeline | undefined> {
   const here = registry.find(tenant, timeline);
-  if (here !== undefined) return here;
+  if (here !== undefined && here.flushLsn > here.identity.timelineStartLsn) return here;
   const best = await furthest(donors, tokens, tenant, timeline);
-  if (best === undefined) return undefined;
+  if (best === undefined || (here !== undefined && best.control.commitLsn <= here.flushLsn)) return here;
   log.info({ tenant, timeline, donor: best.donor.id, lsn: formatLsn(best.control.commitLsn) }, 'pulling a timeline');
-  return registry.add(contentFrom(best.donor, tokens, best.control));
+  if (here === undefined) return registry.add(contentFrom(best.donor, tokens, best.control, 0));
+  // An election has made it here after its WAL was lost: what was promised then holds.
+  await registry.discardEmpty(here);
+  return registry.add(contentFrom(best.donor, tokens, best.control, here.term));
 }
 
 async function furthest(
@@ -59,7 +62,8 @@ async function furthest(
   return best;
 }
 
-function contentFrom(donor: DonorAddress, tokens: Tokens, first: AcceptorControl): TimelineContent {
+/** @param term no term below it is voted in again */
+function contentFrom(donor: DonorAddress, tokens: Tokens, first: AcceptorControl, term: Term): TimelineContent {
   const { identity, localStartLsn } = first;
   const { tenant, timeline } = identity;
   return {
@@ -84,6 +88,7 @@ function contentFrom(donor: DonorAddress, tokens: Tokens, first: AcceptorControl
       const { commitLsn } = control;
       return {
         ...control,
+        term: Math.max(control.term, term),
         history: cutHistory(control.history, commitLsn),
         localStartLsn,
         peerHorizonLsn: smaller(control.peerHorizonLsn, commitLsn),
