@@ -5,7 +5,7 @@ import { readdirSync, rmSync } from 'node:fs';
 import { basename, join } from 'node:path';
 
 /** What stays a module of its own: native code, and what only few runs load. */
-const external = ['@node-rs/crc32', 'pg', 'prom-client'];
+const external = ['@node-rs/crc32', '@peculiar/x509', 'pg', 'prom-client', 'reflect-metadata'];
 
 for (const name of ['cli', 'compute']) {
   const outdir = `packages/${name}/dist/bundle`;

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
+import { bearerHeaders, requestOver, type Trust } from '@zenith/auth';
 import type { TenantId, TimelineId } from '@zenith/base';
 import { PageClient, PostgresClient } from '@zenith/wire';
 import type { Zenith } from './zenith.ts';
@@ -7,8 +8,9 @@ import type { Zenith } from './zenith.ts';
 /** A port that a service listens on, and how somebody with a token comes in. */
 export interface Door {
   readonly name: string;
-  /** Tries to come in and ask for something. @returns `in`, or what the service refused with */
-  knock(token: string | undefined): Promise<string>;
+  readonly port: number;
+  /** Tries to come in and ask for something. @param trust undefined: in clear @returns `in`, or what the service refused with */
+  knock(token: string | undefined, trust?: Trust): Promise<string>;
 }
 
 const TIMEOUT_MS = 20_000;
@@ -29,26 +31,61 @@ export async function doorsOf(zenith: Zenith, tenant: TenantId, timeline: Timeli
 function httpDoor(name: string, port: number): Door {
   return {
     name,
-    async knock(token) {
-      const headers: Record<string, string> = token === undefined ? {} : { authorization: `Bearer ${token}` };
-      const response = await fetch(`http://127.0.0.1:${port}/v1/status`, { headers });
-      const { code } = (await response.json()) as { code?: string };
-      return response.ok ? 'in' : (code ?? String(response.status));
+    port,
+    async knock(token, trust) {
+      try {
+        const { status, body } = await get(port, token, trust);
+        const { code } = JSON.parse(body) as { code?: string };
+        return status === 200 ? 'in' : (code ?? String(status));
+      } catch (error) {
+        return codeOf(error);
+      }
     },
   };
+}
+
+function get(
+  port: number,
+  token: string | undefined,
+  trust: Trust | undefined,
+): Promise<{ status: number; body: string }> {
+  return new Promise((resolve, reject) => {
+    const options = {
+      host: '127.0.0.1',
+      port,
+      path: '/v1/status',
+      headers: bearerHeaders(token),
+      agent: false,
+    } as const;
+    const sent = requestOver(trust, { ...options, timeout: TIMEOUT_MS }, (response) => {
+      let body = '';
+      response.setEncoding('utf8').on('data', (text: string) => (body += text));
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, body }));
+    });
+    sent.once('timeout', () => sent.destroy(new Error('no answer in time')));
+    sent.once('error', reject);
+    sent.end();
+  });
+}
+
+/** The code of a failure, or that of its cause. */
+function codeOf(error: unknown): string {
+  const { sqlState, code, cause } = error as { sqlState?: string; code?: string; cause?: { code?: string } };
+  return sqlState ?? cause?.code ?? code ?? String(error);
 }
 
 function pageDoor(port: number, tenant: TenantId, timeline: TimelineId): Door {
   return {
     name: 'pageserver',
-    async knock(token) {
+    port,
+    async knock(token, trust) {
       const address = { kind: 'tcp', host: '127.0.0.1', port } as const;
       try {
-        const client = await PageClient.connect({ address, tenant, timeline, token, timeoutMs: TIMEOUT_MS });
+        const client = await PageClient.connect({ address, tenant, timeline, token, trust, timeoutMs: TIMEOUT_MS });
         client.close();
         return 'in';
       } catch (error) {
-        return (error as { code: string }).code;
+        return codeOf(error);
       }
     },
   };
@@ -59,16 +96,16 @@ function walDoor(name: string, port: number, tenant: TenantId, timeline: Timelin
   const parameters = { user: 'test', replication: 'true', application_name: 'test', options };
   return {
     name,
-    async knock(token) {
-      const where = { host: '127.0.0.1', port, parameters, password: token, timeoutMs: TIMEOUT_MS };
+    port,
+    async knock(token, trust) {
+      const where = { host: '127.0.0.1', port, parameters, password: token, trust, timeoutMs: TIMEOUT_MS };
       try {
         const client = await PostgresClient.connect(where);
         await client.query('IDENTIFY_SYSTEM');
         client.close();
         return 'in';
       } catch (error) {
-        const { sqlState, code } = error as { sqlState?: string; code?: string };
-        return sqlState ?? code ?? String(error);
+        return codeOf(error);
       }
     },
   };

@@ -1,4 +1,4 @@
-import { gateOf } from '@zenith/auth';
+import { certificateOf, gateOf } from '@zenith/auth';
 import { LogOutput } from '@zenith/base';
 import { Command } from 'commander';
 import { join, resolve } from 'node:path';
@@ -52,6 +52,7 @@ async function serve(dataDir: string): Promise<void> {
       config.http.port,
       handlers,
       gate === undefined ? undefined : { gate, target: { tenant, timeline } },
+      certificateOf(config.tls, log),
     );
     // The first signal asks for a clean stop, another one for an immediate one.
     let signals = 0;

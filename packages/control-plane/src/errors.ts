@@ -16,7 +16,7 @@ import { ZenithError } from '@zenith/base';
  * - `not-running` a service that is needed is down; `service-failed` it did not start, or died; `service-timeout` it did not answer in time;
  *   `service-refused` it answered with an error
  * - `busy` another command works on the same thing; `conflict` it changed meanwhile; `interrupted` by a signal
- * - `auth-off` the repository asks for no tokens; `no-such-key`; `key-signs` the key cannot be revoked while it signs new tokens
+ * - `auth-off` the repository asks for no tokens; `tls-off` its connections are plain; `no-such-key`; `key-signs` the key cannot be revoked while it signs new tokens
  * - `initdb-failed`, `import-failed`, `postgres-not-found` during `zenith init`
  * - `system` the operating system refused (disk full, permission, …)
  */
@@ -57,6 +57,7 @@ export type ControlPlaneErrorCode =
   | 'conflict'
   | 'interrupted'
   | 'auth-off'
+  | 'tls-off'
   | 'no-such-key'
   | 'key-signs'
   | 'initdb-failed'

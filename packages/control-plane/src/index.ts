@@ -22,6 +22,7 @@ export { collectHistory, keepHistory } from './history/keep-history.ts';
 export { findLsn, type LsnAtTime } from './history/find-lsn.ts';
 export { formatPointInTime, isoPointInTime, parsePointInTime, type PointInTime } from './history/point-in-time.ts';
 export { alignLsn, parsePosition, parseStartPoint, type Position, type StartPoint } from './branches/start-point.ts';
+export { listCertificates, renewCertificate, type CertificateStatus } from './credentials/certificates.ts';
 export {
   issueToken,
   listKeys,

@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { AuthOptionsSchema } from '@zenith/auth';
+import { AuthOptionsSchema, TlsOptionsSchema } from '@zenith/auth';
 import * as v from 'valibot';
 import { PageserverError } from './errors.ts';
 import { DEFAULT_STORAGE_OPTIONS, type StorageOptions } from './timeline/options.ts';
@@ -63,6 +63,8 @@ const schema = v.strictObject({
   ),
   /** Whom to let in, and what to show safekeepers; without it everybody is let in. */
   auth: v.optional(AuthOptionsSchema),
+  /** Its certificate, and how it knows safekeepers; without it connections are plain. */
+  tls: v.optional(TlsOptionsSchema),
   /** Memory and files of the storage engine. */
   storage: v.optional(storage, {}),
   logLevel: v.optional(v.picklist(['trace', 'debug', 'info', 'warn', 'error']), 'info'),

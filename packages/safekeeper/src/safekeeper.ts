@@ -1,6 +1,6 @@
 import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
-import { gateOf, tokensOf } from '@zenith/auth';
+import { certificateOf, gateOf, tokensOf } from '@zenith/auth';
 import { openRemoteStorage } from '@zenith/remote-storage';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
@@ -78,6 +78,7 @@ export class Safekeeper {
     try {
       const { id, connectionsMax, timelinesMax, remoteStorage, auth } = configuration;
       const gate = gateOf(auth, options.log);
+      const certificate = certificateOf(configuration.tls, log);
       archive =
         remoteStorage === undefined ? undefined : new WalArchive(await openRemoteStorage(remoteStorage.location));
       const timelines = (registry = await TimelineRegistry.open({
@@ -95,6 +96,7 @@ export class Safekeeper {
         connectionsMax,
         registry,
         gate,
+        certificate,
         log,
         metrics: senderMetrics(metrics),
         nowMs,
@@ -112,7 +114,8 @@ export class Safekeeper {
         archive,
         archiver,
         gate,
-        tokens: tokensOf(auth),
+        certificate,
+        tokens: tokensOf(configuration),
       });
       archiver?.start();
       return new Safekeeper(pidFile, registry, walService, http, archive, archiver);

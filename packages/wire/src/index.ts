@@ -24,6 +24,7 @@ export {
   type PostgresSessionHandlers,
   type PostgresSessionOptions,
 } from './postgres-protocol/server.ts';
+export { requireTls } from './postgres-protocol/tls.ts';
 export { WalStreamReader } from './postgres-protocol/wal-stream-reader.ts';
 export {
   SNAPSHOT_FILE_BYTES_MAX,

@@ -59,7 +59,19 @@ export function authCommand(around: Surroundings): Command {
       const work = await import('../commands/auth.ts');
       await runWork(around, command, (context) => work.authRevoke(context, key));
     });
-  const all = new Command('auth').description("tokens and keys of a repository made with 'zenith init --auth'");
-  for (const command of [token, keys, rotate, revoke]) all.addCommand(command);
+  const certificates = describeCommand(
+    'certificates',
+    'show the certificates of the services, or make them a new one, which they show from the next connection on',
+    ['zenith auth certificates', 'zenith auth certificates --renew'],
+  )
+    .option('--renew', 'make a new one')
+    .action(async (options: { renew?: boolean }, command: Command) => {
+      const work = await import('../commands/certificates.ts');
+      await runWork(around, command, (context) => work.authCertificates(context, options));
+    });
+  const all = new Command('auth').description(
+    "tokens, keys and certificates of a repository made with 'zenith init --auth' or '--tls'",
+  );
+  for (const command of [token, keys, rotate, revoke, certificates]) all.addCommand(command);
   return all;
 }

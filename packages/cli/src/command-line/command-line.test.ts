@@ -42,6 +42,7 @@ beforeAll(async () => {
       osUser: null,
       remoteStorage: null,
       auth: false,
+      tls: false,
       host: '127.0.0.1',
       pageserver,
       safekeepers,
@@ -374,6 +375,7 @@ describe('--help', () => {
     ['auth', 'keys'],
     ['auth', 'rotate'],
     ['auth', 'revoke'],
+    ['auth', 'certificates'],
     ['up'],
   ];
 
@@ -410,6 +412,15 @@ describe('tokens and keys', () => {
       expect({ exitCode, stdout }).toEqual({ exitCode: 1, stdout: '' });
       expect(stderr).toContain("this repository asks for no tokens: 'zenith init --auth' makes one that does");
     }
+  });
+
+  test('one whose connections are plain says so', async () => {
+    for (const args of [[], ['--renew']]) {
+      const { exitCode, stderr } = await zenith(folder, 'auth', 'certificates', ...args);
+      expect([exitCode, stderr]).toEqual([1, expect.stringContaining("'zenith init --tls' makes one whose are not")]);
+    }
+    const { exitCode, stderr } = await zenith(empty, 'init', '--tls-cert', 'a.pem');
+    expect([exitCode, stderr]).toEqual([2, expect.stringContaining('--tls-cert, --tls-key and --tls-ca belong')]);
   });
 
   test('what makes no sense is refused as usage', async () => {

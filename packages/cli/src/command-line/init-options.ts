@@ -1,5 +1,5 @@
 import { COMPUTE_PORT_FIRST, PAGESERVER_PORTS, PG_MAJORS, safekeeperPorts, type PgMajor } from '@zenith/control-plane';
-import type { Command } from 'commander';
+import { InvalidArgumentError, type Command } from 'commander';
 import type { InitCommandOptions } from '../commands/init.ts';
 import { countArgument, pgVersionArgument, portArgument } from './arguments.ts';
 
@@ -18,6 +18,10 @@ export interface ParsedInitOptions {
   readonly osUser?: string;
   readonly remoteStorage?: string;
   readonly auth?: boolean;
+  readonly tls?: boolean;
+  readonly tlsCert?: string;
+  readonly tlsKey?: string;
+  readonly tlsCa?: string;
 }
 
 /** Adds what can be said about a new repository to a command's options. */
@@ -57,7 +61,11 @@ export function addInitOptions(command: Command): Command {
       '--remote-storage <place>',
       'where layers outlive the disk: a folder, or s3://bucket/prefix?endpoint=URL (default: .zenith/remote)',
     )
-    .option('--auth', "let nobody connect to a service without a token; 'zenith auth' makes tokens and changes keys");
+    .option('--auth', "let nobody connect to a service without a token; 'zenith auth' makes tokens and changes keys")
+    .option('--tls', 'encrypt all connections between services, with a certificate that is made for them')
+    .option('--tls-cert <file>', 'the same with this certificate, PEM, and what follows')
+    .option('--tls-key <file>', 'its private key, PEM')
+    .option('--tls-ca <file>', 'the authorities by which services know each other, PEM');
 }
 
 /** The options in the control plane's terms. */
@@ -76,5 +84,14 @@ export function initOptions(parsed: ParsedInitOptions): InitCommandOptions {
     osUser: parsed.osUser,
     remoteStorage: parsed.remoteStorage,
     auth: parsed.auth,
+    tls: tlsOf(parsed),
   };
+}
+
+/** @throws InvalidArgumentError unless all of the three files are given, or none */
+function tlsOf({ tls, tlsCert, tlsKey, tlsCa }: ParsedInitOptions): InitCommandOptions['tls'] {
+  if (tlsCert === undefined && tlsKey === undefined && tlsCa === undefined) return tls;
+  if (tlsCert === undefined || tlsKey === undefined || tlsCa === undefined)
+    throw new InvalidArgumentError('--tls-cert, --tls-key and --tls-ca belong together');
+  return { certificate: tlsCert, key: tlsKey, authorities: tlsCa };
 }

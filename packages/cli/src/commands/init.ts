@@ -35,5 +35,6 @@ export async function init(context: CommandContext, options: InitCommandOptions)
     superuser: config.superuser,
     safekeepers: config.safekeepers.length,
     auth: config.auth,
+    tls: config.tls !== false,
   };
 }

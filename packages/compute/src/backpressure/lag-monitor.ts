@@ -115,6 +115,7 @@ export class LagMonitor {
       port,
       parameters,
       password: tokens.token(timeline),
+      trust: tokens.trust,
       timeoutMs: SAFEKEEPER_CONNECT_TIMEOUT_MS,
     });
     if (this.#closed) client.destroy();

@@ -1,7 +1,7 @@
-import { bearerHeaders, type Tokens } from '@zenith/auth';
+import { agentOver, bearerHeaders, requestOver, type Tokens } from '@zenith/auth';
 import { formatLsn, parseLsn, type Lsn, type TenantId, type TimelineId } from '@zenith/base';
 import { decodeSnapshot, type SnapshotPart } from '@zenith/wire';
-import { Agent, request, type IncomingMessage } from 'node:http';
+import type { Agent, IncomingMessage } from 'node:http';
 import { ComputeError, messageOf } from '../errors.ts';
 
 /** How much of an error's body is read. Unit: bytes. */
@@ -23,10 +23,11 @@ export interface SnapshotClientOptions {
 /** The pageserver's HTTP interface as a starting compute uses it: see to it that X is ingested, then take the snapshot at X. */
 export class SnapshotClient {
   readonly #options: SnapshotClientOptions;
-  readonly #agent = new Agent({ keepAlive: true, maxSockets: 2 });
+  readonly #agent: Agent;
 
   constructor(options: SnapshotClientOptions) {
     this.#options = options;
+    this.#agent = agentOver(options.tokens.trust, { keepAlive: true, maxSockets: 2 });
   }
 
   /**
@@ -90,7 +91,7 @@ export class SnapshotClient {
           ? {}
           : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(body) }),
       };
-      const sent = request({
+      const sent = requestOver(tokens.trust, {
         host,
         port,
         method,

@@ -82,7 +82,7 @@ export class ComputeRun {
   constructor(options: ComputeRunOptions) {
     this.#options = options;
     const { config, log, continuesTerm } = options;
-    this.#tokens = tokensOf(config.auth);
+    this.#tokens = tokensOf(config);
     this.#proposer = new WalProposer({
       tokens: this.#tokens,
       identity: {
@@ -256,7 +256,7 @@ export class ComputeRun {
     const pageServer: PageServerAddress = { kind: 'tcp', host: pageserver.host, port: pageserver.port };
     const owner = user.spawnAs.uid === undefined ? undefined : { uid: user.uid, gid: user.gid };
     const relayPath = join(computeDir, 'pages.sock');
-    if (config.auth !== undefined)
+    if (config.auth !== undefined || config.tls !== undefined)
       this.#relay = await PageRelay.listen({ path: relayPath, owner, pageserver, tenant, timeline, tokens, log });
     let pages: PageClient | undefined;
     const tail = findWalTail({ config, segmentSize: WAL_SEGMENT_SIZE, startLsn, donor, term, log });
@@ -290,6 +290,7 @@ export class ComputeRun {
             tenant,
             timeline,
             token: tokens.token(timeline),
+            trust: tokens.trust,
             timeoutMs: timeouts.pageserverMs,
           });
           return pages.getPages(relation, block, count, startLsn);

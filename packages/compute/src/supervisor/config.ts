@@ -1,5 +1,5 @@
 import { formatLsn, isId, parseLsn, type Lsn, type SystemId, type TenantId, type TimelineId } from '@zenith/base';
-import { AuthOptionsSchema } from '@zenith/auth';
+import { AuthOptionsSchema, TlsOptionsSchema } from '@zenith/auth';
 import { PG_MAJORS } from '@zenith/pg-format';
 import { allMembers, isConfiguration, MEMBERS_MAX, nodeId, type Configuration, type NodeId } from '@zenith/consensus';
 import { readFileSync } from 'node:fs';
@@ -146,6 +146,8 @@ const ComputeConfigSchema = v.strictObject({
   ),
   /** Whom to let in, and what to show pageserver and safekeepers; without it everybody is let in. */
   auth: v.optional(AuthOptionsSchema),
+  /** The certificate of its HTTP, and how it knows pageserver and safekeepers; without it connections are plain. */
+  tls: v.optional(TlsOptionsSchema),
   timeouts: v.optional(
     v.strictObject({
       /** Longest wait for a quorum of safekeepers at start. */

@@ -35,7 +35,7 @@ export async function findWalTail({
   const { tenant, timeline, ancestors } = config;
   const { major } = config.postgres;
   if (startLsn > config.startLsn) {
-    const source: SafekeeperWalSource = { address: donor, tenant, timeline, tokens: tokensOf(config.auth), term };
+    const source: SafekeeperWalSource = { address: donor, tenant, timeline, tokens: tokensOf(config), term };
     return readWalTail({
       major,
       segmentSize,
@@ -67,7 +67,7 @@ export async function findWalTail({
 async function readFromAny(config: ComputeConfig, timeline: TimelineId, from: Lsn, to: Lsn): Promise<Uint8Array> {
   let failure: unknown;
   const { tenant } = config;
-  const tokens = tokensOf(config.auth);
+  const tokens = tokensOf(config);
   for (const address of config.safekeepers) {
     try {
       return await readSafekeeperWal({ address, tenant, timeline, tokens }, from, to);

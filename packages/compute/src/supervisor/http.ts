@@ -1,6 +1,14 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { bearerToken, httpStatusOf, AuthError, type Action, type Gate, type Target } from '@zenith/auth';
+import {
+  bearerToken,
+  httpStatusOf,
+  AuthError,
+  type Action,
+  type Gate,
+  type ServerCertificate,
+  type Target,
+} from '@zenith/auth';
 import * as v from 'valibot';
 import { ComputeError, messageOf, systemCodeOf } from '../errors.ts';
 import type { StopMode } from '../postgres/postgres-process.ts';
@@ -64,17 +72,19 @@ export class SupervisorHttp {
     this.#server = server;
   }
 
-  /** Begins to listen. @param gate left out: everybody is let in @throws ComputeError `port-taken` */
+  /** Begins to listen. @param gate left out: everybody is let in @param certificate left out: connections are plain @throws ComputeError `port-taken` */
   static async listen(
     host: string,
     port: number,
     handlers: SupervisorHttpHandlers,
     gate?: SupervisorGate,
+    certificate?: ServerCertificate,
   ): Promise<SupervisorHttp> {
-    const server = createServer(
-      { requestTimeout: REQUEST_TIMEOUT_MS, maxHeaderSize: 16_384 },
-      (request, response) => void serve(request, response, handlers, gate),
-    );
+    const options = { requestTimeout: REQUEST_TIMEOUT_MS, maxHeaderSize: 16_384 };
+    const listener = (request: IncomingMessage, response: ServerResponse): void =>
+      void serve(request, response, handlers, gate);
+    const server =
+      certificate === undefined ? createServer(options, listener) : certificate.createHttpServer(options, listener);
     try {
       await new Promise<void>((resolve, reject) => {
         server.once('error', reject);

@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { chmodSync, chownSync, rmSync } from 'node:fs';
-import { connect, createServer, type Server, type Socket } from 'node:net';
-import type { Tokens } from '@zenith/auth';
+import { createServer, type Server, type Socket } from 'node:net';
+import { connectTo, type Tokens } from '@zenith/auth';
 import { CorruptionError, type TenantId, type TimelineId } from '@zenith/base';
 import { CLIENT_HELLO_LENGTH, decodeClientHello, encodeClientHello } from '@zenith/wire';
 import type { Logger } from 'pino';
@@ -30,7 +30,7 @@ export interface PageRelayOptions {
 }
 
 /**
- * Stands between the preload library and a pageserver that requires a token: PostgreSQL's processes say a hello without one on a Unix socket that only their user can open, the relay says it again
+ * Stands between the preload library and a pageserver that requires a token, or TLS: PostgreSQL's processes say a hello without one on a Unix socket that only their user can open, the relay says it again
  * with the compute's token, and from then on passes bytes. So neither a token nor cryptography is ever in a process that runs SQL, or in C.
  */
 export class PageRelay {
@@ -102,12 +102,20 @@ export class PageRelay {
       client.destroy();
       return;
     }
-    const server = connect({ host: pageserver.host, port: pageserver.port, noDelay: true, keepAlive: true });
+    let server: Socket;
+    try {
+      server = connectTo(tokens.trust, pageserver, () => {
+        server.write(hello);
+        server.write(input.subarray(CLIENT_HELLO_LENGTH));
+        client.pipe(server);
+        server.pipe(client);
+      });
+    } catch (error) {
+      log.warn({ reason: messageOf(error) }, 'the pageserver cannot be connected to');
+      client.destroy();
+      return;
+    }
     this.#keep(server);
-    server.write(hello);
-    server.write(input.subarray(CLIENT_HELLO_LENGTH));
-    client.pipe(server);
-    server.pipe(client);
     // Whichever side goes, the other goes with it: the library connects again.
     client.once('close', () => server.destroy());
     server.once('close', () => client.destroySoon());

@@ -119,6 +119,7 @@ export class SafekeeperLink {
         port,
         parameters: safekeeperParameters(tenant, timeline),
         password: tokens.token(timeline),
+        trust: tokens.trust,
         timeoutMs: SAFEKEEPER_CONNECT_TIMEOUT_MS,
       });
       this.#client = client;

@@ -24,6 +24,7 @@ export function openSafekeeperWal(source: SafekeeperWalSource, from: Lsn): Promi
       port: address.port,
       parameters: safekeeperParameters(tenant, timeline, term),
       password: tokens.token(timeline),
+      trust: tokens.trust,
       timeoutMs: source.timeoutMs ?? SAFEKEEPER_CONNECT_TIMEOUT_MS,
     },
     from,

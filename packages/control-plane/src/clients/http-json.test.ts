@@ -1,6 +1,7 @@
 import { once } from 'node:events';
 import { createServer, type RequestListener, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { Trust } from '@zenith/auth';
 import { afterEach, expect, test } from 'vitest';
 import { callHttp, type HttpCall } from './http-json.ts';
 
@@ -19,12 +20,18 @@ async function call(listener: RequestListener, more: Partial<HttpCall> = {}): Pr
     host: '127.0.0.1',
     port,
     token: undefined,
+    trust: undefined,
     method: 'GET',
     path: '/x',
     timeoutMs: 5_000,
     ...more,
   });
 }
+
+test('authorities that cannot be read are the repository’s fault', async () => {
+  const trust = new Trust('/nonexistent/ca.pem');
+  await expect(call(() => undefined, { trust })).rejects.toMatchObject({ code: 'repository-invalid' });
+});
 
 test('a body goes out as JSON and the answer comes back', async () => {
   const answer = await call(
@@ -83,6 +90,7 @@ test('nobody listening means not running', async () => {
       host: '127.0.0.1',
       port,
       token: undefined,
+      trust: undefined,
       method: 'GET',
       path: '/',
       timeoutMs: 5_000,

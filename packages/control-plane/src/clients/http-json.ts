@@ -1,12 +1,9 @@
-import { Agent, request } from 'node:http';
-import { bearerHeaders } from '@zenith/auth';
+import type { ClientRequest, OutgoingHttpHeaders } from 'node:http';
+import { AuthError, bearerHeaders, requestOver, type Trust } from '@zenith/auth';
 import { ControlPlaneError } from '../errors.ts';
 
 /** A larger answer is refused. Unit: bytes. */
 const RESPONSE_BYTES_MAX = 4 * 1024 * 1024;
-
-/** One connection per call: a `zenith` command makes few calls and must not linger on an idle connection. */
-const agent = new Agent({ keepAlive: false });
 
 /** One call of a service's HTTP interface. */
 export interface HttpCall {
@@ -19,6 +16,8 @@ export interface HttpCall {
   readonly path: string;
   /** Shown to the service; undefined where none is required. */
   readonly token: string | undefined;
+  /** How the service is known; undefined where connections are plain. */
+  readonly trust: Trust | undefined;
   /** Sent as JSON. */
   readonly body?: unknown;
   /** From the call to the last byte of the answer. Unit: milliseconds. */
@@ -66,34 +65,39 @@ function parseAnswer(call: HttpCall, status: number, text: string): unknown {
 /**
  * Calls a service.
  * @returns the JSON it answered with, unchecked; undefined for an empty answer
- * @throws ServiceRefusal when it answered with an error; ControlPlaneError `not-running` when nobody listens, `service-timeout`, `service-refused`
+ * @throws ServiceRefusal when it answered with an error; ControlPlaneError `not-running` when nobody listens or who does is not known, `service-timeout`, `service-refused`, `repository-invalid`
  */
 export async function callHttp(call: HttpCall): Promise<unknown> {
   const { status, text } = await exchange(call);
   return parseAnswer(call, status, text);
 }
 
+/** @throws ControlPlaneError `repository-invalid` when the authorities that know the service cannot be read */
+function begin({ trust, host, port, method, path }: HttpCall, headers: OutgoingHttpHeaders): ClientRequest {
+  try {
+    // One connection per call: a `zenith` command makes few calls and must not linger on an idle connection.
+    return requestOver(trust, { agent: false, host, port, method, path, headers });
+  } catch (error) {
+    if (!(error instanceof AuthError)) throw error;
+    throw new ControlPlaneError('repository-invalid', error.message, { cause: error });
+  }
+}
+
 function exchange(call: HttpCall): Promise<{ status: number; text: string }> {
   return new Promise((resolve, reject) => {
+    const where = `${call.trust === undefined ? 'http' : 'https'}://${call.host}:${call.port}`;
     const body = call.body === undefined ? undefined : Buffer.from(JSON.stringify(call.body));
     const headers = {
       ...bearerHeaders(call.token),
       ...(body === undefined ? {} : { 'content-type': 'application/json', 'content-length': body.length }),
     };
-    const outgoing = request({
-      agent,
-      host: call.host,
-      port: call.port,
-      method: call.method,
-      path: call.path,
-      headers,
-    });
+    const outgoing = begin(call, headers);
     const timer = setTimeout(() => {
       outgoing.destroy();
       reject(
         new ControlPlaneError(
           'service-timeout',
-          `${call.service} did not answer within ${call.timeoutMs / 1000} s on http://${call.host}:${call.port}${call.path}`,
+          `${call.service} did not answer within ${call.timeoutMs / 1000} s on ${where}${call.path}`,
         ),
       );
     }, call.timeoutMs);
@@ -102,7 +106,7 @@ function exchange(call: HttpCall): Promise<{ status: number; text: string }> {
       reject(
         new ControlPlaneError(
           'not-running',
-          `${call.service} does not answer on http://${call.host}:${call.port}: ${error.message || (error as NodeJS.ErrnoException).code}`,
+          `${call.service} does not answer on ${where}: ${error.message || (error as NodeJS.ErrnoException).code}`,
           { cause: error },
         ),
       );

@@ -180,6 +180,8 @@ export class PageserverClient {
     timeoutMs = TIMEOUT_MS,
   ): Promise<unknown> {
     const token = await this.#operator.token();
-    return callHttp({ service: SERVICE, host: this.#host, port: this.#port, token, method, path, body, timeoutMs });
+    const { trust } = this.#operator;
+    const to = { service: SERVICE, host: this.#host, port: this.#port };
+    return callHttp({ ...to, token, trust, method, path, body, timeoutMs });
   }
 }

@@ -139,6 +139,7 @@ export class SafekeeperClient {
       host: this.#host,
       port: this.#port,
       token,
+      trust: this.#operator.trust,
       method,
       path,
       body,

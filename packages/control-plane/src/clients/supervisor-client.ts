@@ -45,6 +45,7 @@ export class SupervisorClient {
       host: this.#host,
       port: this.#port,
       token,
+      trust: this.#operator.trust,
       method,
       path,
       body,

@@ -37,7 +37,7 @@ export async function syncQuorum(repository: Repository, timeline: TimelineRecor
   const { syncSafekeepers } = await import('@zenith/compute');
   const { tenant } = config;
   const token = await repository.operator.token({ role: 'compute', tenant, timeline: timeline.id });
-  const tokens = { token: () => token };
+  const tokens = { trust: repository.operator.trust, token: () => token };
   const identity = timelineIdentity(repository, timeline);
   const { nodes, configuration } = await safekeepersOf(repository);
   const safekeepers = nodes.map(({ id, port }) => ({ id, host: config.host, port }));

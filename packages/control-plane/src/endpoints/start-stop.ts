@@ -1,5 +1,7 @@
 import { rmSync } from 'node:fs';
+import { renewWhenDue } from '../credentials/certificates.ts';
 import { authOptions, computeHolder, forgetTokens, issueComputeTokens } from '../credentials/holders.ts';
+import { tlsOptions } from '../credentials/tls-options.ts';
 import { ControlPlaneError, isSystemError } from '../errors.ts';
 import type { EndpointRecord, TimelineRecord } from '../metadata/records.ts';
 import { serviceEntryPoint } from '../nodes/entry-points.ts';
@@ -120,7 +122,9 @@ async function launchCompute(
   const safekeepers = await safekeepersOf(repository); // read under the compute's lock: whoever changes the members takes it
   await issueComputeTokens(repository, endpoint.name, timeline, ancestors);
   const auth = authOptions(repository, computeHolder(endpoint.name));
-  writeServiceConfig(files, { ...computeConfig(repository, endpoint, timeline, ancestors, safekeepers), auth });
+  await renewWhenDue(repository);
+  const tls = tlsOptions(repository);
+  writeServiceConfig(files, { ...computeConfig(repository, endpoint, timeline, ancestors, safekeepers), auth, tls });
   options.onStarting?.(endpoint);
   await launchService({
     what: `the compute of '${endpoint.name}'`,

@@ -1,5 +1,7 @@
 import { hasQuorum, quorumSize } from '@zenith/consensus';
+import { renewWhenDue } from '../credentials/certificates.ts';
 import { authOptions, issueNodeTokens } from '../credentials/holders.ts';
+import { tlsOptions } from '../credentials/tls-options.ts';
 import { ControlPlaneError } from '../errors.ts';
 import { launchService } from '../process/launch.ts';
 import { requireFreePort } from '../process/ports.ts';
@@ -51,7 +53,9 @@ async function prepareNode(repository: Repository, node: StorageNode): Promise<v
       : { remoteStorage: { location } };
   await issueNodeTokens(repository, node);
   const auth = authOptions(repository, node.holder);
-  writeServiceConfig(node.layout, { ...node.serviceConfig, ...ofThisStart, auth });
+  await renewWhenDue(repository);
+  const tls = tlsOptions(repository);
+  writeServiceConfig(node.layout, { ...node.serviceConfig, ...ofThisStart, auth, tls });
 }
 
 async function launchNode(node: StorageNode, { signal }: NodeOptions): Promise<void> {

@@ -10,6 +10,7 @@ const good: RepositoryConfig = {
   osUser: null,
   remoteStorage: null,
   auth: false,
+  tls: false,
   host: '127.0.0.1',
   pageserver: { port: 64000, httpPort: 9898 },
   safekeepers: [{ id: 1, port: 64101, httpPort: 64201 }],

@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { isId, type TenantId } from '@zenith/base';
+import { TlsOptionsSchema } from '@zenith/auth';
 import { parseRemoteLocation } from '@zenith/remote-storage';
 import * as v from 'valibot';
 import { ControlPlaneError } from '../errors.ts';
@@ -59,6 +60,7 @@ const configSchema = v.pipe(
     computePortFirst: portNumber,
     remoteStorage: v.optional(v.nullable(remoteLocation), null),
     auth: v.optional(v.boolean(), false),
+    tls: v.optional(v.union([v.boolean(), TlsOptionsSchema]), false),
   }),
   v.check((config) => {
     const ports = [config.pageserver, ...config.safekeepers].flatMap((node) => [node.port, node.httpPort]);
@@ -74,6 +76,7 @@ const configSchema = v.pipe(
  * - `host` the address everything listens on
  * - `remoteStorage` where the pageserver's layers go as well: a folder, or s3://…; null for the folder `remote` in the repository
  * - `auth` whether every connection between services must show a token
+ * - `tls` whether every connection between services is encrypted, by the repository's own certificate; or where another one is, its key, and the authorities that know it
  */
 export type RepositoryConfig = v.InferOutput<typeof configSchema>;
 

@@ -34,6 +34,7 @@ export async function bareRepository(portFirst = 61_000): Promise<BareRepository
       osUser: null,
       remoteStorage: null,
       auth: false,
+      tls: false,
       host: '127.0.0.1',
       pageserver: { port: portFirst, httpPort: portFirst + 1 },
       safekeepers: [{ id: 1, port: portFirst + 2, httpPort: portFirst + 3 }],

@@ -1,9 +1,11 @@
 import { chmodSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmdirSync, rmSync } from 'node:fs';
 import { userInfo } from 'node:os';
 import { dirname, join, resolve } from 'node:path';
+import { AuthError, ServerCertificate, Trust, type TlsOptions } from '@zenith/auth';
 import { newTenantId, newTimelineId, ZenithError, type TenantId } from '@zenith/base';
 import type { InitializedDirectory, Installation } from '@zenith/compute';
 import type { PgMajor } from '@zenith/pg-format';
+import { makeCertificate } from '../credentials/certificates.ts';
 import { makeSigningKey } from '../credentials/signing-key.ts';
 import { MAIN_BRANCH } from '../branches/create-branch.ts';
 import {
@@ -52,6 +54,8 @@ export interface InitOptions {
   readonly remoteStorage?: string | undefined;
   /** Whether every connection between services must show a token; not unless asked for. */
   readonly auth?: boolean | undefined;
+  /** Whether every connection between services is encrypted: by a certificate that is made, or by one that is there. Not unless asked for. */
+  readonly tls?: boolean | TlsOptions | undefined;
   /** OS user for PostgreSQL when run as root. */
   readonly osUser?: string | undefined;
   /** Told what is being done, step by step. */
@@ -68,6 +72,19 @@ function superuserName(): string {
 /** A folder is given as seen from where the command is; what it is seen from later is another place. */
 function absoluteLocation(location: string): string {
   return location.startsWith('s3:') ? location : resolve(location);
+}
+
+/** A certificate that is used where it lies. @throws ControlPlaneError `invalid-option` when it cannot be used */
+function givenCertificate({ certificate, key, authorities }: TlsOptions): TlsOptions {
+  const given = { certificate: resolve(certificate), key: resolve(key), authorities: resolve(authorities) };
+  try {
+    void new ServerCertificate(given, { error: () => undefined });
+    void new Trust(given.authorities).options;
+  } catch (error) {
+    if (!(error instanceof AuthError)) throw error;
+    throw new ControlPlaneError('invalid-option', error.message, { cause: error });
+  }
+  return given;
 }
 
 function makeConfig(options: InitOptions, tenant: TenantId, installation: Installation): RepositoryConfig {
@@ -98,6 +115,7 @@ function makeConfig(options: InitOptions, tenant: TenantId, installation: Instal
     computePortFirst: options.computePortFirst ?? COMPUTE_PORT_FIRST,
     remoteStorage: options.remoteStorage === undefined ? null : absoluteLocation(options.remoteStorage),
     auth: options.auth ?? false,
+    tls: typeof options.tls === 'object' ? givenCertificate(options.tls) : (options.tls ?? false),
   };
   try {
     formatConfig(config);
@@ -168,6 +186,7 @@ async function fill(root: string, options: InitOptions, installation: Installati
     for (const { id } of config.safekeepers) mkdirSync(layout.safekeeper(id).dataDir, { recursive: true });
     mkdirSync(join(root, 'computes'));
     if (config.auth) makeSigningKey(layout.auth);
+    if (config.tls === true) await makeCertificate({ config, layout });
     setModes(layout);
     EmbeddedMetadataStore.create(layout.metadataFile);
     const catalog = new Catalog(new EmbeddedMetadataStore(layout.metadataFile, layout.locks));

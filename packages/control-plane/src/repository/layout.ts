@@ -14,6 +14,7 @@ export interface RepositoryLayout {
   /** Locks between concurrent `zenith` commands. */
   readonly locks: string;
   readonly auth: AuthLayout;
+  readonly tls: TlsLayout;
   readonly pageserver: ServiceLayout;
   /** @param id number of the safekeeper, from 1 */
   safekeeper(id: number): ServiceLayout;
@@ -31,6 +32,17 @@ export interface AuthLayout {
   readonly signingKey: string;
   /** The folder of what a service shows to others. @param holder whose tokens: `pageserver`, `safekeeper-1`, `compute-main` */
   tokens(holder: string): string;
+}
+
+/** The authority and the certificate that `zenith init --tls` makes. */
+export interface TlsLayout {
+  readonly root: string;
+  /** The authority's certificate: for everybody who is to know the services. */
+  readonly authority: string;
+  /** The authority's private key. */
+  readonly authorityKey: string;
+  /** The certificate that all services show, and its private key: one file, so that both are replaced in one step. */
+  readonly certificate: string;
 }
 
 /** The files of one service. */
@@ -63,6 +75,12 @@ export function repositoryLayout(root: string): RepositoryLayout {
       keys: join(root, 'auth', 'keys'),
       signingKey: join(root, 'auth', 'signing-key.pem'),
       tokens: (holder) => join(root, 'auth', 'tokens', holder),
+    },
+    tls: {
+      root: join(root, 'tls'),
+      authority: join(root, 'tls', 'ca.pem'),
+      authorityKey: join(root, 'tls', 'ca-key.pem'),
+      certificate: join(root, 'tls', 'server.pem'),
     },
     pageserver: serviceLayout(join(root, 'pageserver'), 'pageserver', 'pageserver'),
     safekeeper: (id) => serviceLayout(join(root, 'safekeepers', String(id)), 'safekeeper', 'safekeeper'),

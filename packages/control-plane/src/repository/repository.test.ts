@@ -48,6 +48,12 @@ test.each([
     'cannot make /nonexistent/folder',
   ],
   [
+    'a certificate that is not there',
+    { tls: { certificate: '/nonexistent/a.pem', key: '/nonexistent/b.pem', authorities: '/nonexistent/c.pem' } },
+    'invalid-option',
+    '/nonexistent/a.pem and /nonexistent/b.pem cannot be used (ENOENT)',
+  ],
+  [
     'a folder without PostgreSQL programs',
     { pgBinDir: '/nonexistent/bin' },
     'postgres-not-found',

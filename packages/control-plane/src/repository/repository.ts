@@ -1,5 +1,6 @@
 import { existsSync, realpathSync } from 'node:fs';
 import { dirname, join, resolve } from 'node:path';
+import { tlsOptions } from '../credentials/tls-options.ts';
 import { Operator } from '../credentials/operator.ts';
 import { ControlPlaneError } from '../errors.ts';
 import { Catalog } from '../metadata/catalog.ts';
@@ -33,7 +34,7 @@ export function openRepositoryAt(root: string): Repository {
     layout,
     config,
     catalog: new Catalog(new EmbeddedMetadataStore(layout.metadataFile, layout.locks)),
-    operator: new Operator(layout.auth, config.auth),
+    operator: new Operator(layout.auth, config.auth, tlsOptions({ config, layout })),
   };
 }
 

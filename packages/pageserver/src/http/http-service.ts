@@ -9,7 +9,7 @@ import {
   parseTimelineId,
   type Lsn,
 } from '@zenith/base';
-import type { Gate } from '@zenith/auth';
+import { serverFactoryOf, type Gate, type ServerCertificate } from '@zenith/auth';
 import Fastify, { type FastifyInstance, type FastifyReply } from 'fastify';
 import type { Registry } from 'prom-client';
 import * as v from 'valibot';
@@ -79,6 +79,8 @@ export interface HttpServiceOptions {
   readonly collector: Collector;
   /** Undefined: everybody is let in. */
   readonly gate: Gate | undefined;
+  /** Undefined: connections are plain. */
+  readonly certificate: ServerCertificate | undefined;
   readonly metrics: Registry;
   readonly version: string;
   /** How long a snapshot waits for WAL that has not been ingested yet. Unit: ms. */
@@ -102,7 +104,11 @@ export class HttpService {
   constructor(options: HttpServiceOptions) {
     this.#options = options;
     this.#startedAt = options.now();
-    this.#server = Fastify({ bodyLimit: BODY_BYTES_MAX, forceCloseConnections: true });
+    this.#server = Fastify({
+      bodyLimit: BODY_BYTES_MAX,
+      forceCloseConnections: true,
+      ...serverFactoryOf(options.certificate),
+    });
     if (options.gate !== undefined) addGate(this.#server, options.gate);
     this.#server.setErrorHandler((error: Error, _request, reply) => sendError(error, reply));
     this.#server.setNotFoundHandler((request, reply) =>

@@ -1,5 +1,4 @@
-import { request } from 'node:http';
-import { bearerHeaders, type Tokens } from '@zenith/auth';
+import { bearerHeaders, requestOver, type Tokens } from '@zenith/auth';
 import {
   formatLsn,
   parseLsn,
@@ -45,7 +44,7 @@ export async function listSafekeeperTimelines(
 ): Promise<SafekeeperTimeline[]> {
   const where = `safekeeper ${safekeeper.id} at ${safekeeper.host}:${safekeeper.httpPort}`;
   try {
-    const timelines = v.parse(schema, JSON.parse(await call(safekeeper, tokens.token(), 'GET', '/v1/timelines')));
+    const timelines = v.parse(schema, JSON.parse(await call(safekeeper, tokens, undefined, 'GET', '/v1/timelines')));
     return timelines.map((entry) => ({
       tenant: parseTenantId(entry.tenant),
       timeline: parseTimelineId(entry.timeline),
@@ -69,7 +68,8 @@ export async function reportRemoteConsistent(
   try {
     await call(
       safekeeper,
-      tokens.token(timeline),
+      tokens,
+      timeline,
       'POST',
       `/v1/tenant/${tenant}/timeline/${timeline}/remote-consistent`,
       body,
@@ -83,15 +83,19 @@ export async function reportRemoteConsistent(
 
 function call(
   { host, httpPort }: SafekeeperAddress,
-  token: string | undefined,
+  tokens: Tokens,
+  timeline: TimelineId | undefined,
   method: string,
   path: string,
   body?: string,
 ): Promise<string> {
   return new Promise((resolve, reject) => {
-    const headers = { ...bearerHeaders(token), ...(body === undefined ? {} : { 'content-type': 'application/json' }) };
+    const headers = {
+      ...bearerHeaders(tokens.token(timeline)),
+      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+    };
     const signal = AbortSignal.timeout(TIMEOUT_MS);
-    const sent = request({ host, port: httpPort, path, method, headers, signal }, (response) => {
+    const sent = requestOver(tokens.trust, { host, port: httpPort, path, method, headers, signal }, (response) => {
       const chunks: Buffer[] = [];
       let length = 0;
       response.on('data', (chunk: Buffer) => {

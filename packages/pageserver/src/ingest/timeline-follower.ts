@@ -217,6 +217,7 @@ export class TimelineFollower {
       await receiveWal({
         safekeeper: candidate.safekeeper,
         token: this.#context.tokens.token(timeline.timeline),
+        trust: this.#context.tokens.trust,
         tenant: timeline.tenant,
         timeline: timeline.timeline,
         systemId: this.#ingest.walOptions.systemId,

@@ -1,3 +1,4 @@
+import type { Trust } from '@zenith/auth';
 import { formatLsn, type Lsn, type SystemId, type TenantId, type TimelineId } from '@zenith/base';
 import {
   PostgresClient,
@@ -34,6 +35,8 @@ export interface WalReceiverOptions {
   readonly safekeeper: SafekeeperAddress;
   /** Shown to the safekeeper; undefined where none is required. */
   readonly token: string | undefined;
+  /** How the safekeeper is known; undefined: the connection is plain. */
+  readonly trust: Trust | undefined;
   readonly tenant: TenantId;
   readonly timeline: TimelineId;
   /** The database system whose WAL it must be. */
@@ -65,6 +68,7 @@ export async function receiveWal(options: WalReceiverOptions): Promise<void> {
       options: `-c zenith.tenant=${tenant} -c zenith.timeline=${timeline}`,
     },
     password: options.token,
+    trust: options.trust,
     timeoutMs: CONNECT_TIMEOUT_MS,
   });
   const stop = (): void => client.destroy();

@@ -1,5 +1,5 @@
 import type { Socket } from 'node:net';
-import { AuthError, type Gate } from '@zenith/auth';
+import { AuthError, type Gate, type ServerCertificate } from '@zenith/auth';
 import { AssertionError, CorruptionError, ZenithError, formatLsn, type Lsn } from '@zenith/base';
 import {
   CLIENT_HELLO_LENGTH,
@@ -35,6 +35,8 @@ export interface PageConnectionContext {
   readonly source: PageSource;
   /** Undefined: everybody is let in. */
   readonly gate: Gate | undefined;
+  /** Undefined: connections are plain. */
+  readonly certificate?: ServerCertificate | undefined;
   readonly log: Logger;
   readonly metrics: PageServiceMetrics;
   readonly buffers: ResponseBufferPool;

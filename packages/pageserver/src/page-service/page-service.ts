@@ -1,9 +1,12 @@
-import { createServer, type AddressInfo, type Server } from 'node:net';
+import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { PageserverError } from '../errors.ts';
 import { PageConnection, type PageConnectionContext } from './page-connection.ts';
 
 /** Most connections at a time: each compute backend and I/O worker holds one. */
 const CONNECTIONS_MAX = 10_000;
+
+/** How long connections may take to end. Unit: milliseconds. */
+const CLOSE_TIMEOUT_MS = 2_000;
 
 /** Where the page service listens. */
 export interface PageServiceAddress {
@@ -16,6 +19,8 @@ export interface PageServiceAddress {
 export class PageService {
   readonly #context: PageConnectionContext;
   readonly #connections = new Set<PageConnection>();
+  /** Those that have not shaken hands yet, too. */
+  readonly #sockets = new Set<Socket>();
   readonly #servers: Server[] = [];
 
   constructor(context: PageConnectionContext) {
@@ -42,14 +47,18 @@ export class PageService {
         }),
     );
     for (const connection of this.#connections) connection.shutDown();
+    const timer = setTimeout(() => {
+      for (const socket of this.#sockets) socket.destroy();
+    }, CLOSE_TIMEOUT_MS);
     await Promise.all(closed);
+    clearTimeout(timer);
   }
 
   async #listen(
     where: { readonly host?: string; readonly port?: number; readonly path?: string },
     text: string,
   ): Promise<Server> {
-    const server = createServer((socket) => {
+    const serve = (socket: Socket): void => {
       const connection = new PageConnection(socket, this.#context);
       this.#connections.add(connection);
       this.#context.metrics.connections.inc();
@@ -57,6 +66,14 @@ export class PageService {
         this.#connections.delete(connection);
         this.#context.metrics.connections.dec();
       });
+    };
+    // Whoever can open a Unix socket is on this machine already.
+    const secure = where.path === undefined ? this.#context.certificate?.wrap(serve) : undefined;
+    const server = createServer((socket) => {
+      this.#sockets.add(socket);
+      socket.once('close', () => this.#sockets.delete(socket));
+      if (secure === undefined) serve(socket);
+      else secure(socket);
     });
     server.maxConnections = CONNECTIONS_MAX;
     await new Promise<void>((resolve, reject) => {

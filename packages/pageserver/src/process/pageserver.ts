@@ -1,6 +1,6 @@
 import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
-import { gateOf, tokensOf } from '@zenith/auth';
+import { certificateOf, gateOf, tokensOf } from '@zenith/auth';
 import { openRemoteStorage } from '@zenith/remote-storage';
 import type { Logger } from 'pino';
 import { Counter, Gauge, Registry, collectDefaultMetrics } from 'prom-client';
@@ -76,6 +76,7 @@ export class Pageserver {
       undo.push(() => pidFile.release());
       const metrics = new Registry();
       const gate = gateOf(options.auth, log);
+      const certificate = certificateOf(options.tls, log);
       const remote = await openRemote(setup, metrics);
       undo.push(() => remote?.close(UPLOAD_GRACE_MS));
       const store = TimelineStore.open(dataDirectory, {
@@ -95,7 +96,7 @@ export class Pageserver {
       collectDefaultMetrics({ register: metrics, eventLoopMonitoringPrecision: EVENT_LOOP_SAMPLE_MS });
       const sources: WalSources = new WalSources(store, options.safekeepers, {
         log,
-        tokens: tokensOf(options.auth),
+        tokens: tokensOf(options),
         now,
         wallClock,
         metrics: ingestMetrics(metrics, () => ingestGauges(store, sources)),
@@ -105,6 +106,7 @@ export class Pageserver {
       const pages = new PageService({
         source: storePageSource(store),
         gate,
+        certificate,
         log,
         now,
         buffers: new ResponseBufferPool(),
@@ -120,6 +122,7 @@ export class Pageserver {
         remote,
         collector,
         gate,
+        certificate,
         metrics,
         version,
         now,

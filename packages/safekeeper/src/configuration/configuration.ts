@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { AuthOptionsSchema } from '@zenith/auth';
+import { AuthOptionsSchema, TlsOptionsSchema } from '@zenith/auth';
 import type { NodeId } from '@zenith/consensus';
 import * as v from 'valibot';
 import { SafekeeperError } from '../errors.ts';
@@ -30,6 +30,8 @@ const schema = v.strictObject({
   remoteStorage: v.optional(v.strictObject({ location: v.pipe(v.string(), v.nonEmpty(), v.maxLength(1024)) })),
   /** Whom to let in, and what to show other safekeepers; without it everybody is let in. */
   auth: v.optional(AuthOptionsSchema),
+  /** Its certificate, and how it knows other safekeepers; without it connections are plain. */
+  tls: v.optional(TlsOptionsSchema),
   /** A proposer's greeting for yet another timeline is refused. */
   timelinesMax: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(100_000)), 10_000),
 });

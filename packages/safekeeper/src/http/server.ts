@@ -1,4 +1,4 @@
-import type { Gate, Tokens } from '@zenith/auth';
+import { serverFactoryOf, type Gate, type ServerCertificate, type Tokens } from '@zenith/auth';
 import { formatLsn, parseTenantId, parseTimelineId } from '@zenith/base';
 import Fastify, { type FastifyError, type FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
@@ -42,6 +42,8 @@ export interface HttpServerOptions {
   readonly archiver: Archiver | undefined;
   /** Undefined: everybody is let in. */
   readonly gate: Gate | undefined;
+  /** Undefined: connections are plain. */
+  readonly certificate: ServerCertificate | undefined;
   /** What other safekeepers are shown. */
   readonly tokens: Tokens;
 }
@@ -49,7 +51,11 @@ export interface HttpServerOptions {
 /** Begins to serve HTTP: health, metrics, status, timelines, changes of membership. Close it with `close`. @throws SafekeeperError `listen-failed` */
 export async function startHttpServer(options: HttpServerOptions): Promise<FastifyInstance> {
   const { registry, walService, metrics } = options;
-  const server = Fastify({ bodyLimit: BODY_LENGTH_MAX, forceCloseConnections: true });
+  const server = Fastify({
+    bodyLimit: BODY_LENGTH_MAX,
+    forceCloseConnections: true,
+    ...serverFactoryOf(options.certificate),
+  });
 
   if (options.gate !== undefined) addGate(server, options.gate);
   server.setErrorHandler((error: FastifyError, _request, reply) => {

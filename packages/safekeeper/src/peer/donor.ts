@@ -1,4 +1,4 @@
-import { bearerHeaders, type Tokens } from '@zenith/auth';
+import { bearerHeaders, requestOver, type Tokens } from '@zenith/auth';
 import type { Lsn, TenantId, TimelineId } from '@zenith/base';
 import type { AcceptorControl } from '@zenith/consensus';
 import { WalStreamReader } from '@zenith/wire';
@@ -27,32 +27,41 @@ export async function readDonorControl(
   tenant: TenantId,
   timeline: TimelineId,
 ): Promise<AcceptorControl | undefined> {
-  const url = `http://${host.includes(':') ? `[${host}]` : host}:${httpPort}/v1/tenant/${tenant}/timeline/${timeline}/control`;
+  const path = `/v1/tenant/${tenant}/timeline/${timeline}/control`;
+  const where = `safekeeper ${id} at ${host}:${httpPort}${path}`;
   try {
-    const response = await fetch(url, {
-      headers: bearerHeaders(tokens.token(timeline)),
-      signal: AbortSignal.timeout(TIMEOUT_MS),
-    });
-    const bytes = await readBody(response);
-    if (response.status === 404) return undefined;
-    if (!response.ok) throw new Error(`HTTP status ${response.status}`);
-    return decodeControlFile(bytes, url);
+    const { status, bytes } = await get({ host, port: httpPort, path }, tokens, timeline);
+    if (status === 404) return undefined;
+    if (status !== 200) throw new Error(`HTTP status ${status}`);
+    return decodeControlFile(bytes, where);
   } catch (error) {
-    throw new SafekeeperError('peer-unavailable', `safekeeper ${id} at ${url}: ${(error as Error).message}`, {
-      cause: error,
-    });
+    throw new SafekeeperError('peer-unavailable', `${where}: ${(error as Error).message}`, { cause: error });
   }
 }
 
-async function readBody(response: Response): Promise<Uint8Array> {
-  const chunks: Uint8Array[] = [];
-  let length = 0;
-  for await (const chunk of response.body ?? []) {
-    length += chunk.length;
-    if (length > CONTROL_LENGTH_MAX) throw new Error(`an answer of more than ${CONTROL_LENGTH_MAX} bytes`);
-    chunks.push(chunk);
-  }
-  return Buffer.concat(chunks);
+function get(
+  { host, port, path }: { readonly host: string; readonly port: number; readonly path: string },
+  tokens: Tokens,
+  timeline: TimelineId,
+): Promise<{ readonly status: number; readonly bytes: Uint8Array }> {
+  return new Promise((resolve, reject) => {
+    const headers = bearerHeaders(tokens.token(timeline));
+    const signal = AbortSignal.timeout(TIMEOUT_MS);
+    const sent = requestOver(tokens.trust, { host, port, path, headers, signal, agent: false }, (response) => {
+      const chunks: Buffer[] = [];
+      let length = 0;
+      response.on('data', (chunk: Buffer) => {
+        length += chunk.length;
+        if (length > CONTROL_LENGTH_MAX)
+          response.destroy(new Error(`an answer of more than ${CONTROL_LENGTH_MAX} bytes`));
+        else chunks.push(chunk);
+      });
+      response.on('end', () => resolve({ status: response.statusCode ?? 0, bytes: Buffer.concat(chunks) }));
+      response.on('error', reject);
+    });
+    sent.on('error', reject);
+    sent.end();
+  });
 }
 
 /** Begins to read the committed WAL of a timeline from the donor. @throws what {@link WalStreamReader.open} throws */
@@ -70,7 +79,7 @@ export function openDonorWal(
     options: `-c zenith.tenant=${tenant} -c zenith.timeline=${timeline}`,
   };
   return WalStreamReader.open(
-    { host, port, parameters, password: tokens.token(timeline), timeoutMs: TIMEOUT_MS },
+    { host, port, parameters, password: tokens.token(timeline), trust: tokens.trust, timeoutMs: TIMEOUT_MS },
     from,
   );
 }

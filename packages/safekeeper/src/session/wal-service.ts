@@ -1,8 +1,23 @@
 import { once } from 'node:events';
 import { createServer, type AddressInfo, type Server, type Socket } from 'node:net';
-import { AuthError, requireAllowed, type Action, type Bearer, type Gate, type Identity } from '@zenith/auth';
+import {
+  AuthError,
+  requireAllowed,
+  type Action,
+  type Bearer,
+  type Gate,
+  type Identity,
+  type ServerCertificate,
+} from '@zenith/auth';
 import { formatLsn, PG_TIMELINE, unreachable } from '@zenith/base';
-import { PostgresServerError, PostgresSession, PROPOSER_MESSAGE_LENGTH_MAX, TypeOid, type Column } from '@zenith/wire';
+import {
+  PostgresServerError,
+  PostgresSession,
+  PROPOSER_MESSAGE_LENGTH_MAX,
+  requireTls,
+  TypeOid,
+  type Column,
+} from '@zenith/wire';
 import type { Logger } from 'pino';
 import { SafekeeperError } from '../errors.ts';
 import { ProposerConnection } from '../receive/proposer-connection.ts';
@@ -29,6 +44,8 @@ export interface WalServiceOptions {
   readonly registry: TimelineRegistry;
   /** Undefined: everybody is let in. */
   readonly gate: Gate | undefined;
+  /** Undefined: connections are plain. */
+  readonly certificate: ServerCertificate | undefined;
   readonly log: Logger;
   readonly metrics: SenderMetrics;
   readonly nowMs: () => number;
@@ -62,8 +79,8 @@ export class WalService {
 
   private constructor(options: WalServiceOptions) {
     this.#options = options;
-    const { gate } = options;
-    this.#server = createServer((socket) => {
+    const { gate, certificate } = options;
+    const serve = (socket: Socket): void => {
       const session: PostgresSession = new PostgresSession(
         socket,
         {
@@ -77,8 +94,13 @@ export class WalService {
         { messageLengthMax: PROPOSER_MESSAGE_LENGTH_MAX, startupTimeoutMs: STARTUP_TIMEOUT_MS },
       );
       this.#sessions.set(session, undefined);
+    };
+    const secure = certificate?.wrap(serve);
+    this.#server = createServer((socket) => {
       this.#sockets.add(socket);
       socket.once('close', () => this.#sockets.delete(socket));
+      if (secure === undefined) serve(socket);
+      else requireTls(socket, secure, STARTUP_TIMEOUT_MS);
     });
     this.#server.maxConnections = options.connectionsMax;
   }

@@ -1,4 +1,5 @@
 import { connect, type Socket } from 'node:net';
+import { connectTo, type Trust } from '@zenith/auth';
 import { CorruptionError, assert, type Lsn, type TenantId, type TimelineId } from '@zenith/base';
 import { formatPageServerAddress, type PageServerAddress } from './address.ts';
 import { PageError, pageErrorOf } from './errors.ts';
@@ -18,6 +19,8 @@ export interface PageClientOptions {
   readonly timeline: TimelineId;
   /** Shown to the server; left out where none is required. */
   readonly token?: string | undefined;
+  /** How the server is known; left out: the connection is plain. A Unix socket is always. */
+  readonly trust?: Trust | undefined;
   /** Bound on connecting and on each request. Unit: ms. */
   readonly timeoutMs: number;
 }
@@ -55,14 +58,10 @@ export class PageClient {
   private constructor(options: PageClientOptions) {
     this.#timeoutMs = options.timeoutMs;
     this.#source = `pageserver ${formatPageServerAddress(options.address)}`;
-    const socket = connect(
-      options.address.kind === 'unix'
-        ? { path: options.address.path }
-        : { host: options.address.host, port: options.address.port },
-    );
+    const { address, trust } = options;
+    const greet = (): void => void socket.write(encodeClientHello(options, options.token));
+    const socket = address.kind === 'unix' ? connect({ path: address.path }, greet) : connectTo(trust, address, greet);
     this.#socket = socket;
-    socket.setNoDelay(true);
-    socket.on('connect', () => socket.write(encodeClientHello(options, options.token)));
     socket.on('data', (chunk: Buffer) => this.#receive(chunk));
     socket.on('error', (error) =>
       this.#fail(new PageError('connection-lost', `${this.#source}: ${error.message}`, { cause: error })),

@@ -1,4 +1,5 @@
 import { connect, type Socket } from 'node:net';
+import type { Trust } from '@zenith/auth';
 import { CopyBothStream, type CopyDataHandler } from './copy-both.ts';
 import { PostgresProtocolError, PostgresServerError } from './errors.ts';
 import { MessageFramer } from './message-framer.ts';
@@ -12,6 +13,7 @@ import {
   encodeMessage,
   encodeStartup,
 } from './messages.ts';
+import { askForTls } from './tls.ts';
 
 /** Bound on one message from a server. PostgreSQL's walsender sends at most 128 KiB of WAL at once; XLOG_BLCKSZ × 16. Unit: bytes. */
 const MESSAGE_LENGTH_MAX = 16 * 1024 * 1024;
@@ -24,6 +26,8 @@ export interface PostgresClientOptions {
   readonly parameters: Readonly<Record<string, string>>;
   /** Sent when the server asks for one in clear: the token, where a service requires one. */
   readonly password?: string | undefined;
+  /** How the server is known; left out: the connection is plain. */
+  readonly trust?: Trust | undefined;
   /** Bound on connecting and starting up. Unit: ms. */
   readonly timeoutMs: number;
 }
@@ -101,26 +105,31 @@ export class PostgresClient {
    * @throws PostgresProtocolError when there is no connection in time, PostgresServerError when the server refuses
    */
   static async connect(options: PostgresClientOptions): Promise<PostgresClient> {
-    const socket = connect({ host: options.host, port: options.port, noDelay: true, keepAlive: true });
-    const client = new PostgresClient(socket, options.password);
+    const { host, port, trust } = options;
+    const plain = connect({ host, port, noDelay: true, keepAlive: true });
+    let socket: Socket = plain;
     const timer = setTimeout(() => {
       socket.destroy(
         new PostgresProtocolError(
           'connection-timeout',
-          `${options.host}:${options.port} did not answer within ${options.timeoutMs} ms`,
+          `${host}:${port} did not answer within ${options.timeoutMs} ms`,
         ),
       );
     }, options.timeoutMs);
     try {
+      if (trust !== undefined) socket = await askForTls(plain, trust, host);
+      const client = new PostgresClient(socket, options.password);
       await new Promise<void>((resolve, reject) => {
         client.#startup = { resolve, reject };
-        socket.once('connect', () => socket.write(encodeStartup(new Map(Object.entries(options.parameters)))));
+        const startUp = (): void => void socket.write(encodeStartup(new Map(Object.entries(options.parameters))));
+        if (socket === plain) socket.once('connect', startUp);
+        else startUp();
       });
+      client.#startup = undefined;
+      return client;
     } finally {
       clearTimeout(timer);
-      client.#startup = undefined;
     }
-    return client;
   }
 
   /** Runs one simple query. @throws PostgresServerError when the server says no (the connection stays usable), PostgresProtocolError when it is lost */

@@ -4,12 +4,14 @@ import { ZenithError } from '@zenith/base';
  * - `connection-failed`: no connection could be made, or it was lost
  * - `connection-timeout`: the peer did not answer in time
  * - `authentication-unsupported`: the server asks for an authentication this client does not speak
+ * - `tls-refused`: the server does not speak TLS, and it must
  * - `protocol-violation`: the peer sent what the protocol does not allow there; the connection is closed
  */
 export type PostgresProtocolErrorCode =
   | 'connection-failed'
   | 'connection-timeout'
   | 'authentication-unsupported'
+  | 'tls-refused'
   | 'protocol-violation';
 
 /** A failure of a connection that speaks PostgreSQL's protocol. */
