@@ -1,5 +1,6 @@
 import type { PgMajor } from '@zenith/pg-format';
 import type { TypeCounts } from '../oracle/redo-oracle.ts';
+import { partKnown } from './known-differences.ts';
 
 /** What one suite gave on one major version; kept as JSON for the documentation. */
 export interface RunReport {
@@ -38,7 +39,16 @@ export interface RunReport {
 }
 
 /** What of a run is not as it must be, one line each; empty when all is well. */
-export function failuresOf(report: RunReport): string[] {
+export function failuresOf(report: RunReport): readonly string[] {
+  return partKnown(report.major, report.suite, differencesOf(report)).failures;
+}
+
+/** What of a run is different for a reason that is known and lies in PostgreSQL, one line each. */
+export function knownOf(report: RunReport): readonly string[] {
+  return partKnown(report.major, report.suite, differencesOf(report)).known;
+}
+
+function differencesOf(report: RunReport): string[] {
   const { tests, cluster } = report;
   return [
     ...(tests?.differences ?? []).map((text) => `result ${text}`),

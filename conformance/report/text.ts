@@ -1,4 +1,4 @@
-import { failuresOf, type RunReport } from './run-report.ts';
+import { failuresOf, knownOf, type RunReport } from './run-report.ts';
 import { unreachableReason } from './unreachable.ts';
 import { neverSeen } from './never-seen.ts';
 
@@ -31,6 +31,7 @@ export function formatRun(report: RunReport): string {
   );
   const failures = failuresOf(report);
   lines.push(
+    ...knownOf(report).map((difference) => `  known ${difference}`),
     ...failures.map((failure) => `  FAILED ${failure}`),
     failures.length === 0 ? '  ok' : `  ${failures.length} failures`,
   );

@@ -73,3 +73,14 @@ test('the LSN that pageinspect shows of a GiST page does not count, the rest of 
     1,
   );
 });
+
+test('the transaction id that test_decoding prints does not count, what a message says does', () => {
+  const message = (xid: number, text: string): string => ` BEGIN ${xid}\n ${text}\n COMMIT ${xid}\n`;
+  expect(compare({ 'messages.out': message(1958, 'a') }, { 'messages.out': message(1962, 'a') }).differences).toEqual(
+    [],
+  );
+  remove();
+  expect(
+    compare({ 'messages.out': message(1958, 'a') }, { 'messages.out': message(1962, 'b') }).differences,
+  ).toHaveLength(1);
+});
