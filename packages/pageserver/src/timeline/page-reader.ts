@@ -70,8 +70,8 @@ export class PageReader {
   }
 
   /**
-   * Rebuilds `count` pages from `firstBlock` on into `out` at `outOffset`. Locates all of them first; runs of pages that are images side by side in a layer file are then read straight
-   * into `out`, everything else that is in files by as few reads as it takes.
+   * Rebuilds `count` pages from `firstBlock` on into `out` at `outOffset`. Locates all of them first; runs of pages whose images lie side by side in a layer file are then read straight
+   * into `out`, where what came after the images is applied to them, everything else that is in files by as few reads as it takes.
    * @throws as {@link readPage}; `out` is then partly written
    */
   readPages(
@@ -115,7 +115,11 @@ export class PageReader {
         const run = this.#imageRun(i, count);
         if (run > 0) {
           this.#readImages(i, run, out, outOffset + i * BLCKSZ);
-          i += run;
+          plan.fetch(this.#from[i] as number, this.#from[i + run] as number);
+          for (const end = i + run; i < end; i++) {
+            block = firstBlock + i;
+            this.#rebuildOnImage(out, outOffset + i * BLCKSZ, view, object, block, i);
+          }
           continue;
         }
         const end = this.#endOfRebuilds(i, count);
@@ -211,14 +215,17 @@ export class PageReader {
     throw new CorruptionError('its history has no beginning');
   }
 
-  /** How many pages of the batch from `i` on are nothing but images side by side in one layer file. */
+  /** How many pages of the batch from `i` on begin with images side by side in one layer file, whatever came after those. */
   #imageRun(i: number, count: number): number {
     const plan = this.#plan;
     let run = 0;
+    let before = 0;
     for (; i + run < count; run++) {
-      const piece = this.#from[i + run] as number;
+      // The oldest piece of a page is its base, unless the page cache gave that.
+      const piece = (this.#from[i + run + 1] as number) - 1;
       if (
-        this.#from[i + run + 1] !== piece + 1 ||
+        piece < (this.#from[i + run] as number) ||
+        this.#floors[i + run] !== NO_FLOOR ||
         plan.layers[piece] === undefined ||
         plan.kinds[piece] !== ValueKind.image ||
         plan.values[piece] !== 1 ||
@@ -227,10 +234,10 @@ export class PageReader {
         break;
       if (
         run > 0 &&
-        (plan.layers[piece] !== plan.layers[piece - 1] ||
-          plan.fileOffset(piece) !== plan.fileOffset(piece - 1) + BLCKSZ)
+        (plan.layers[piece] !== plan.layers[before] || plan.fileOffset(piece) !== plan.fileOffset(before) + BLCKSZ)
       )
         break;
+      before = piece;
     }
     return run;
   }
@@ -241,11 +248,29 @@ export class PageReader {
     return end;
   }
 
+  /** Reads the images that a run begins with, straight into their places. What is left to fetch of its pages are the values after them. */
   #readImages(i: number, run: number, out: Uint8Array, outOffset: number): void {
     const plan = this.#plan;
-    const piece = this.#from[i] as number;
-    plan.layers[piece]?.read(out, outOffset, run * BLCKSZ, plan.fileOffset(piece));
-    for (let n = 0; n < run; n++) plan.check(piece + n, out, outOffset + n * BLCKSZ);
+    const first = (this.#from[i + 1] as number) - 1;
+    plan.requireResident(this.#from[i] as number, this.#from[i + run] as number);
+    plan.layers[first]?.read(out, outOffset, run * BLCKSZ, plan.fileOffset(first));
+    for (let n = 0; n < run; n++) {
+      const piece = (this.#from[i + n + 1] as number) - 1;
+      plan.check(piece, out, outOffset + n * BLCKSZ);
+      plan.markFetched(piece);
+    }
+  }
+
+  /** Rebuilds a page of a run: its image lies in its place already. */
+  #rebuildOnImage(out: Uint8Array, at: number, view: TimelineView, object: ObjectId, block: number, i: number): void {
+    const from = this.#from[i] as number;
+    const image = (this.#from[i + 1] as number) - 1;
+    if (from === image) return;
+    const page: Page = {
+      bytes: out.subarray(at, at + BLCKSZ),
+      view: new DataView(out.buffer, out.byteOffset + at, BLCKSZ),
+    };
+    this.#rebuild(view, object, block, from, image, this.#plan.lsns[image] as Lsn, page);
   }
 
   #rebuildInto(out: Uint8Array, at: number, view: TimelineView, object: ObjectId, block: number, i: number): void {

@@ -111,6 +111,21 @@ export class ReadPlan {
     });
   }
 
+  /** Holds that the files of pieces [from, to) are on this disk. @throws AbsentLayerError with all that are not: they are fetched side by side */
+  requireResident(from: number, to: number): void {
+    let absent: Set<LayerFile> | undefined;
+    for (let i = from; i < to; i++) {
+      const layer = this.layers[i];
+      if (layer !== undefined && !layer.isResident) (absent ??= new Set()).add(layer);
+    }
+    if (absent !== undefined) throw new AbsentLayerError([...absent]);
+  }
+
+  /** The caller has read chunk `i` to where it needs it: {@link fetch} leaves it out, and its bytes are not to be had from here. */
+  markFetched(i: number): void {
+    this.layers[i] = undefined;
+  }
+
   /**
    * Reads the chunks among pieces [from, to) into the arena; then every one of those pieces has its bytes.
    * @throws CorruptionError naming the layer file; StorageError `page-history-too-long`; AbsentLayerError
@@ -125,7 +140,7 @@ export class ReadPlan {
       total += (this.lengths[i] as number) + GAP_BYTES;
     }
     if (order.length === 0) return;
-    this.#requireResident();
+    this.requireResident(from, to);
     if (total > PLAN_BYTES_MAX + order.length * GAP_BYTES)
       throw new StorageError(
         'page-history-too-long',
@@ -167,16 +182,6 @@ export class ReadPlan {
       used += end - start;
       first = next;
     }
-  }
-
-  /** All layers that are missing at once: they are fetched side by side. */
-  #requireResident(): void {
-    let absent: Set<LayerFile> | undefined;
-    for (const i of this.#order) {
-      const layer = this.layers[i] as LayerFile;
-      if (!layer.isResident) (absent ??= new Set()).add(layer);
-    }
-    if (absent !== undefined) throw new AbsentLayerError([...absent]);
   }
 
   #next(): number {
