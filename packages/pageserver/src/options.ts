@@ -20,6 +20,11 @@ const storage = v.strictObject({
   diskBytes: v.optional(bytes, Number.MAX_SAFE_INTEGER),
   checkpointDistanceBytes: v.optional(bytes, DEFAULT_STORAGE_OPTIONS.checkpointDistanceBytes),
   layerBytesTarget: v.optional(bytes, DEFAULT_STORAGE_OPTIONS.layerBytesTarget),
+  /** Threads that merge layers and write images; 0: the thread that serves pages does it, between reads. */
+  compactionWorkers: v.optional(
+    v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(16)),
+    DEFAULT_STORAGE_OPTIONS.compactionWorkers,
+  ),
 });
 
 /** The safekeepers that WAL comes from. */

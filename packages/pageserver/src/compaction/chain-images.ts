@@ -1,19 +1,18 @@
 import { requireLsn } from '../timeline/require-lsn.ts';
-import type { TimelineState } from '../timeline/timeline-state.ts';
 import type { ChainImages } from './chain-writer.ts';
+import type { CompactionSource } from './compaction-source.ts';
 
 /** How a timeline's own history gives the pages for images between its values. */
-export function chainImages(state: TimelineState): ChainImages {
-  const { shared } = state;
+export function chainImages({ view, reader, redo, options }: CompactionSource): ChainImages {
   return {
-    redo: shared.redo,
-    pgMajor: state.pgMajor,
-    objects: state.objects,
-    afterValues: shared.options.imageAfterValues,
-    afterBytes: shared.options.imageAfterBytes,
+    redo,
+    pgMajor: view.pgMajor,
+    objects: view.objects,
+    afterValues: options.imageAfterValues,
+    afterBytes: options.imageAfterBytes,
     readPage(object, block, lsn, page) {
-      requireLsn(state, lsn);
-      shared.reader.readPage(state, object, block, lsn, page);
+      requireLsn(view, lsn);
+      reader.readPage(view, object, block, lsn, page);
     },
   };
 }

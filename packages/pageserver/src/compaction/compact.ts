@@ -1,16 +1,17 @@
 import type { Lsn } from '@zenith/base';
 import { AbsentLayerError } from '../layers/absent-layer-error.ts';
+import type { LayerFile } from '../layers/layer-file.ts';
 import { LayerKind } from '../layers/layer-format.ts';
 import type { Tier } from '../layers/layer-map.ts';
-import { LayerSetWriter } from '../layers/layer-set-writer.ts';
+import { LayerFetches } from '../timeline/fetch-layers.ts';
 import { removeFiles } from '../timeline/remove-files.ts';
 import { ALL_KEYS, requireOpen, requireSmallObjects } from '../timeline/require-layers.ts';
-import { runInSlices } from '../timeline/slices.ts';
 import type { TimelineState } from '../timeline/timeline-state.ts';
-import { chainImages } from './chain-images.ts';
-import { ChainWriter } from './chain-writer.ts';
-import { createImageLayers } from './image-layers.ts';
-import { mergeLayers } from './merge-layers.ts';
+import { WorkerLostError } from '../workers/job-duties.ts';
+import { sourceOf } from './compaction-source.ts';
+import { handOver } from './hand-over.ts';
+import { createImageLayers, type ImageResult } from './image-layers.ts';
+import { mergeRun, type MergedRun } from './merge-run.ts';
 
 /** What a compaction did. */
 export interface CompactionResult {
@@ -26,10 +27,23 @@ export interface CompactionResult {
 
 /**
  * Merges the L0 layers of a timeline when there are at least `threshold` of them, then writes image layers where the policy wants them. One compaction of a timeline runs at a
- * time; it is the only one to remove layer files. Reads see the old layers or the new ones, never a mixture. Nothing of history is dropped.
- * @throws AbsentLayerError when layers have to be fetched before it is begun anew; what it has published stays; CorruptionError naming a corrupt layer, which then stays as it is; whatever the file system throws; the signal's reason
+ * time; it is the only one to remove layer files. Reads see the old layers or the new ones, never a mixture. Nothing of history is dropped. With workers, files are read and written by one of them, and only published here; when it
+ * is lost, what is left to do is begun anew once.
+ * @throws AbsentLayerError when layers have to be fetched before it is begun anew; what it has published stays; CorruptionError naming a corrupt layer, which then stays as it is; whatever the file system throws; WorkerLostError;
+ *   the signal's reason
  */
 export async function compact(state: TimelineState, threshold: number, signal: AbortSignal): Promise<CompactionResult> {
+  try {
+    return await compactOnce(state, threshold, signal);
+  } catch (error) {
+    if (!(error instanceof WorkerLostError)) throw error;
+    const { tenant, timeline, shared } = state;
+    shared.log.warn({ tenant, timeline, err: error }, 'a worker was lost: compaction is begun anew');
+    return await compactOnce(state, threshold, signal);
+  }
+}
+
+async function compactOnce(state: TimelineState, threshold: number, signal: AbortSignal): Promise<CompactionResult> {
   let mergedLayers = 0;
   let deltaLayers = 0;
   requireOpen(state, ALL_KEYS);
@@ -44,55 +58,44 @@ export async function compact(state: TimelineState, threshold: number, signal: A
     mergedLayers += inputs.length;
   }
   const newest = state.layerMap.tiers.find((tier) => tier.kind === LayerKind.delta && tier.level === 1);
-  const images = newest === undefined ? undefined : await createImageLayers(state, (newest.lsnEnd - 1) as Lsn, signal);
+  const images = newest === undefined ? undefined : await imageLayers(state, (newest.lsnEnd - 1) as Lsn, signal);
   return { mergedLayers, deltaLayers, imageLayers: images?.layers ?? 0, unreadablePages: images?.unreadable ?? 0 };
 }
 
 async function mergeLevelZero(state: TimelineState, inputs: readonly Tier[], signal: AbortSignal): Promise<number> {
-  const { shared, objects } = state;
-  const { options } = shared;
+  const { shared, tenant, timeline } = state;
   const started = shared.now();
   const layers = inputs.flatMap((tier) => tier.layers);
-  const files = new LayerSetWriter(
-    {
-      fileSystem: shared.access.fileSystem,
-      directory: state.layersDirectory,
-      tenant: state.tenant,
-      timeline: state.timeline,
-      objects,
-      kind: LayerKind.delta,
-      lsnStart: (inputs[0] as Tier).lsnStart,
-      lsnEnd: (inputs.at(-1) as Tier).lsnEnd,
-    },
-    () => state.nextGeneration(),
-    options.layerBytesTarget,
-  );
-  const chain = new ChainWriter(files, chainImages(state));
-  let added;
-  try {
-    await runInSlices(mergeLayers(objects, layers, chain, files), {
-      sliceMs: options.sliceMs,
-      now: shared.now,
-      signal,
-    });
-    added = await files.finish();
-  } catch (error) {
-    files.abandon();
-    throw error;
-  }
+  const { added, images } = await merged(state, layers, signal);
   const removed = new Set(layers);
   await state.publish({ added, level: 1, removed });
   removeFiles(state, removed);
+  const milliseconds = Math.round(shared.now() - started);
   shared.log.info(
-    {
-      tenant: state.tenant,
-      timeline: state.timeline,
-      merged: layers.length,
-      layers: added.length,
-      images: chain.imageCount,
-      milliseconds: Math.round(shared.now() - started),
-    },
+    { tenant, timeline, merged: layers.length, layers: added.length, images, milliseconds },
     'layers compacted',
   );
   return added.length;
+}
+
+function merged(state: TimelineState, layers: readonly LayerFile[], signal: AbortSignal): Promise<MergedRun> {
+  const inputs = layers.map((layer) => state.fileNameOf(layer));
+  return handOver(state, { kind: 'merge', inputs }, signal) ?? mergeRun(sourceOf(state), layers, signal);
+}
+
+async function imageLayers(
+  state: TimelineState,
+  lsn: Lsn,
+  signal: AbortSignal,
+): Promise<Pick<ImageResult, 'layers' | 'unreadable'>> {
+  const handedOver = handOver(state, { kind: 'images', lsn }, signal);
+  if (handedOver !== undefined) {
+    const { imageLayers: layers, unreadable } = await handedOver;
+    return { layers, unreadable };
+  }
+  const duties = {
+    fetches: () => new LayerFetches(state, signal),
+    publish: (added: MergedRun['added']) => state.publish({ added, level: 1, removed: new Set() }),
+  };
+  return await createImageLayers(sourceOf(state), lsn, duties, signal);
 }

@@ -6,7 +6,8 @@ import type { LayerFile, Segment } from '../layers/layer-file.ts';
 import { LayerKind } from '../layers/layer-format.ts';
 import type { Tier } from '../layers/layer-map.ts';
 import type { SlicedWork } from '../timeline/slices.ts';
-import type { TimelineState } from '../timeline/timeline-state.ts';
+import type { TimelineView } from '../timeline/view.ts';
+import type { CompactionSource } from './compaction-source.ts';
 
 /** Blocks [firstBlock, endBlock) of an object. */
 export interface Extent {
@@ -29,9 +30,9 @@ const OBJECT_DIGITS = 28;
 const LSN_MAX = Number.MAX_SAFE_INTEGER as Lsn;
 
 /** Where partitions begin: at the keys where image layers do, the timeline's own and those it has from its ancestors. */
-function bounds(state: TimelineState): StoredKey[] {
+function bounds(view: TimelineView): StoredKey[] {
   const found = new Set<StoredKey>([STORED_KEY_MIN]);
-  for (let at: TimelineState | undefined = state; at !== undefined; at = at.ancestor?.state) {
+  for (let at: TimelineView | undefined = view; at !== undefined; at = at.ancestorView?.view) {
     for (const { layer } of at.layerMap.placed) {
       if (layer.identity.kind === LayerKind.image) found.add(layer.name.keys.start);
     }
@@ -40,11 +41,10 @@ function bounds(state: TimelineState): StoredKey[] {
 }
 
 /** Pages of an object at `lsn`; small objects have one block or none. */
-function blockCount(state: TimelineState, object: ObjectId, lsn: Lsn): number {
-  const { reader } = state.shared;
-  const kind = state.objects.kind(object);
-  if (kind === ObjectKind.relation || kind === ObjectKind.slru) return Math.max(0, reader.readSize(state, object, lsn));
-  const value = reader.readSmall(state, object, lsn);
+function blockCount({ reader, view }: CompactionSource, object: ObjectId, lsn: Lsn): number {
+  const kind = view.objects.kind(object);
+  if (kind === ObjectKind.relation || kind === ObjectKind.slru) return Math.max(0, reader.readSize(view, object, lsn));
+  const value = reader.readSmall(view, object, lsn);
   return value === undefined || value.length === 0 ? 0 : 1;
 }
 
@@ -52,19 +52,20 @@ function blockCount(state: TimelineState, object: ObjectId, lsn: Lsn): number {
  * Every partition of a timeline with what exists in it at `lsn`: the key space is what the sizes and the small values say, so that dropped relations and truncated blocks are in no
  * partition. Objects whose size cannot be read are left out.
  */
-export function* partitionsAt(state: TimelineState, lsn: Lsn): SlicedWork<readonly Partition[]> {
-  const starts = bounds(state);
+export function* partitionsAt(source: CompactionSource, lsn: Lsn): SlicedWork<readonly Partition[]> {
+  const { view } = source;
+  const starts = bounds(view);
   const partitions: Partition[] = starts.map((start, i) => ({
     keys: { start, end: starts[i + 1] ?? STORED_KEY_MAX },
     extents: [],
   }));
   let current = 0;
   for (const kind of Object.values(ObjectKind)) {
-    for (const object of state.objects.sorted(kind).slice()) {
+    for (const object of view.objects.sorted(kind).slice()) {
       yield undefined;
-      const count = readableCount(state, object, lsn);
+      const count = readableCount(source, object, lsn);
       if (count === 0) continue;
-      const firstKey = state.objects.storedKey(object, 0);
+      const firstKey = view.objects.storedKey(object, 0);
       while (current + 1 < partitions.length && (starts[current + 1] as StoredKey) <= firstKey) current++;
       let from = 0;
       while (
@@ -84,9 +85,9 @@ export function* partitionsAt(state: TimelineState, lsn: Lsn): SlicedWork<readon
   return partitions;
 }
 
-function readableCount(state: TimelineState, object: ObjectId, lsn: Lsn): number {
+function readableCount(source: CompactionSource, object: ObjectId, lsn: Lsn): number {
   try {
-    return object === NO_OBJECT ? 0 : blockCount(state, object, lsn);
+    return object === NO_OBJECT ? 0 : blockCount(source, object, lsn);
   } catch {
     // A corrupt layer: the object keeps its deltas, readers get the error.
     return 0;

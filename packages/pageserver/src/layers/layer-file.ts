@@ -144,6 +144,34 @@ export class LayerFile implements LayerResidency {
     if (!this.#isOpen) this.#open(readSummary(tail, this.identity.fileBytes), tail.source, objects);
   }
 
+  /** Opens the layer by what another thread knows of it. @throws CorruptionError */
+  openBySummary(summary: LayerSummary, objects: ObjectTable): void {
+    if (!this.#isOpen) this.#open(summary, this.path, objects);
+  }
+
+  /** What is in an open layer, for another thread. */
+  summary(objects: ObjectTable): LayerSummary {
+    return {
+      objects: this.segments.map(({ object, firstEntry, entryCount, firstBlock, lastBlock }) => ({
+        kind: objects.kind(object),
+        spc: objects.spc(object),
+        db: objects.db(object),
+        rel: objects.rel(object),
+        fork: objects.fork(object),
+        firstEntry,
+        entryCount,
+        firstBlock,
+        lastBlock,
+      })),
+      entryCount: this.entryCount,
+      valueCount: this.valueCount,
+      indexOffset: this.indexOffset,
+      summaryOffset: this.indexOffset + this.#fenceBlocks.length * INDEX_BLOCK_BYTES,
+      fenceBlocks: this.#fenceBlocks,
+      fenceLsns: this.#fenceLsns,
+    };
+  }
+
   /** The file has come to its place: opens it where it is closed. @throws CorruptionError */
   fileArrived(objects: ObjectTable): void {
     this.#access.handles.forget(this.path);

@@ -18,6 +18,7 @@ import { localFileSystem } from '../layers/file-system.ts';
 import { remoteMetrics } from '../remote/metrics.ts';
 import { RemoteTimelines } from '../remote/remote-timelines.ts';
 import type { TimelineStatistics } from '../timeline/statistics.ts';
+import { LayerWorkerPool } from '../workers/layer-worker-pool.ts';
 import { TimelineStore } from '../timeline/timeline-store.ts';
 import { PeriodicFlush } from './periodic-flush.ts';
 import { PidFile } from './pid-file.ts';
@@ -79,10 +80,14 @@ export class Pageserver {
       const certificate = certificateOf(options.tls, log);
       const remote = await openRemote(setup, metrics);
       undo.push(() => remote?.close(UPLOAD_GRACE_MS));
+      const { compactionWorkers } = options.storage;
+      const workers = compactionWorkers === 0 ? undefined : new LayerWorkerPool({ count: compactionWorkers });
+      undo.push(() => workers?.close());
       const store = TimelineStore.open(dataDirectory, {
         options: storageOptions(options),
         log,
         now,
+        ...(workers === undefined ? {} : { workers }),
         ...(remote === undefined ? {} : { remote }),
       });
       undo.push(() => store.close());

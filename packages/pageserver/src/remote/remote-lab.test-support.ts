@@ -23,6 +23,7 @@ import {
 } from '../timeline/storage-model.test-support.ts';
 import type { Timeline } from '../timeline/timeline.ts';
 import { TimelineStore } from '../timeline/timeline-store.ts';
+import type { LayerWorkers } from '../workers/job-duties.ts';
 import { remoteMetrics } from './metrics.ts';
 import { RemoteTimelines } from './remote-timelines.ts';
 
@@ -76,6 +77,7 @@ export class RemoteLab {
     storage = new FaultyStorage(this.inner),
     options: Partial<StorageOptions> = {},
     startWaitMs?: number,
+    workers?: LayerWorkers,
   ): Promise<Node> {
     const dataDirectory = join(this.root, directory);
     mkdirSync(dataDirectory, { recursive: true });
@@ -94,6 +96,7 @@ export class RemoteLab {
       redo: chainRedo,
       fileSystem: unsyncedFileSystem,
       remote,
+      ...(workers === undefined ? {} : { workers }),
     });
     return { dataDirectory, storage, remote, store };
   }

@@ -1,6 +1,7 @@
 import { assert, type Lsn } from '@zenith/base';
 import { chainImages } from '../compaction/chain-images.ts';
 import { ChainWriter } from '../compaction/chain-writer.ts';
+import { sourceOf } from '../compaction/compaction-source.ts';
 import { FrozenKeys, OldestFirst } from '../layers/frozen-keys.ts';
 import { EntryScratch, type InMemoryLayer } from '../layers/in-memory-layer.ts';
 import { LayerKind } from '../layers/layer-format.ts';
@@ -71,7 +72,7 @@ async function writeLevelZero(
     () => state.nextGeneration(),
     Number.POSITIVE_INFINITY,
   );
-  const chain = new ChainWriter(target, chainImages(state));
+  const chain = new ChainWriter(target, chainImages(sourceOf(state)));
   try {
     await runInSlices(writeKeys(frozen, chain, state), { sliceMs: options.sliceMs, now: shared.now, signal });
     return await target.finish();

@@ -1,4 +1,5 @@
 import type { LayerAccess, LayerFile } from '../layers/layer-file.ts';
+import type { LayerLoans } from './layer-loans.ts';
 import type { RemoteLayers } from './remote-layers.ts';
 import { holdsSmallObjects } from './require-layers.ts';
 import type { DiskBudget, StorageLog } from './shared.ts';
@@ -10,6 +11,7 @@ const FREE_FRACTION = 0.05;
 /** What keeping a disk within its budget needs. */
 export interface LayerDiskSetup {
   readonly access: LayerAccess;
+  readonly loans: LayerLoans;
   readonly remote: RemoteLayers | undefined;
   readonly log: StorageLog;
   /** Layer files may have so much of the disk. Unit: bytes. */
@@ -25,7 +27,7 @@ interface Candidate {
 
 /**
  * Keeps the layer files of a store within a budget: removes those that were read longest ago. Never one that remote storage does not have by an index that counts; never one with anything but pages of relations, which
- * ingest looks at in the middle of a record; never an L0 layer, which compaction is about to merge; never one that somebody waits for. What is left may be more than the budget. The index of a timeline names its
+ * ingest looks at in the middle of a record; never an L0 layer, which compaction is about to merge; never one that somebody waits for or a worker reads. What is left may be more than the budget. The index of a timeline names its
  * layers wherever they are, so that a removal is one `unlink`: a crash before or after it finds a layer that is here or one to be fetched.
  */
 export class LayerDisk implements DiskBudget {
@@ -81,6 +83,7 @@ export class LayerDisk implements DiskBudget {
     return (
       layer.isResident &&
       layer.holds === 0 &&
+      !this.#setup.loans.isLent(layer.path) &&
       level === 1 &&
       !holdsSmallObjects(state, layer) &&
       this.#setup.remote?.isDurable(state.tenant, state.timeline, state.fileNameOf(layer)) === true

@@ -38,6 +38,8 @@ export interface StorageOptions {
   readonly retryDelayMs: number;
   /** … up to this. */
   readonly retryDelayMsMax: number;
+  /** Worker threads that merge layers and write images, where a store is given any. */
+  readonly compactionWorkers: number;
   /** False: compaction runs only when it is called. */
   readonly compactInBackground: boolean;
 }
@@ -65,16 +67,24 @@ export const DEFAULT_STORAGE_OPTIONS: StorageOptions = {
   waitersMax: 10_000,
   retryDelayMs: 1000,
   retryDelayMsMax: 15_000,
+  compactionWorkers: 1,
   compactInBackground: true,
 };
 
 /** What compaction's write buffers and the rest of the process may take of `memoryBytes`. Unit: bytes. */
 const OVERHEAD_BYTES = 64 * MIB;
 
-/** What of `memoryBytes` is left for in-memory layers of all timelines. Unit: bytes. */
-export function layerMemoryBytes(options: StorageOptions): number {
+/** What a worker thread takes of `memoryBytes`: 16 MiB of index blocks, a read buffer for each of 16 inputs, what it writes, its heap. Unit: bytes. */
+const WORKER_BYTES = 48 * MIB;
+
+/** What of `memoryBytes` is left for in-memory layers of all timelines. @param hasWorkers the store's compaction is done by its workers. Unit: bytes. */
+export function layerMemoryBytes(options: StorageOptions, hasWorkers: boolean): number {
   return Math.max(
-    options.memoryBytes - options.pageCacheBytes - options.indexCacheBytes - OVERHEAD_BYTES,
+    options.memoryBytes -
+      options.pageCacheBytes -
+      options.indexCacheBytes -
+      OVERHEAD_BYTES -
+      (hasWorkers ? options.compactionWorkers * WORKER_BYTES : 0),
     Math.floor(options.memoryBytes / 4),
   );
 }

@@ -37,6 +37,18 @@ function notKept(limit: Lsn, begin: Lsn): StorageError {
   );
 }
 
+/** True when everything that `view` shares with its ancestors is in their layer files. */
+export function ancestorsAreFlushed(view: TimelineView): boolean {
+  let limit: Lsn = view.initialLsn;
+  for (let ancestor = view.ancestorView; ancestor !== undefined; ancestor = ancestor.view.ancestorView) {
+    if (ancestor.lsn < limit) limit = ancestor.lsn;
+    // Ancestors that lag have memory layers yet to come.
+    if (ancestor.view.lastRecordLsn < limit) return false;
+    if (ancestor.view.memoryLayers.some((layer) => layer.lsnStart <= limit)) return false;
+  }
+  return true;
+}
+
 /** True when no ancestor lags behind the branch points that lead to `view`. */
 export function ancestorsAreIngested(view: TimelineView): boolean {
   let limit: Lsn = view.initialLsn;

@@ -1,5 +1,7 @@
 import type { LayerAccess } from '../layers/layer-file.ts';
 import type { SlabPool } from '../layers/slab.ts';
+import type { LayerWorkers } from '../workers/job-duties.ts';
+import type { LayerLoans } from './layer-loans.ts';
 import type { StorageOptions } from './options.ts';
 import type { PageReader } from './page-reader.ts';
 import type { PageRedo } from './redo.ts';
@@ -51,6 +53,10 @@ export interface StorageShared {
   readonly memory: LayerMemory;
   readonly disk: DiskBudget;
   readonly counts: StorageCounts;
+  /** Layer files that workers read. */
+  readonly loans: LayerLoans;
+  /** Who merges layers and writes images; undefined: this thread does. */
+  readonly workers: LayerWorkers | undefined;
   /** Undefined: there is no remote storage. */
   readonly remote: RemoteLayers | undefined;
   /** Monotonic time. Unit: milliseconds. */

@@ -53,7 +53,8 @@ export class TimelineState implements TimelineView {
   commitTail: CommitTail | undefined;
   lastRecordLsn: Lsn;
   diskConsistentLsn: Lsn;
-  #nextGeneration: number;
+  /** The next generation, in memory that worker threads share. */
+  readonly generations = new Uint32Array(new SharedArrayBuffer(4));
   #durableCutoff: string;
   #publishing: Promise<void> = Promise.resolve();
 
@@ -87,7 +88,7 @@ export class TimelineState implements TimelineView {
     this.openedAt = shared.now();
     this.lastRecordLsn = index.diskConsistentLsn;
     this.diskConsistentLsn = index.diskConsistentLsn;
-    this.#nextGeneration = index.nextGeneration;
+    this.generations[0] = index.nextGeneration;
     this.layerMap = new LayerMap(index.layers.map((layer) => this.#place(layer, here?.has(layer.fileName))));
   }
 
@@ -98,7 +99,7 @@ export class TimelineState implements TimelineView {
 
   /** A generation no layer file of this timeline has had. */
   nextGeneration(): number {
-    return this.#nextGeneration++;
+    return Atomics.add(this.generations, 0, 1);
   }
 
   /** The open layer, made now if there is none. */
@@ -263,7 +264,7 @@ export class TimelineState implements TimelineView {
       ancestor:
         this.ancestor === undefined ? undefined : { timeline: this.ancestor.state.timeline, lsn: this.ancestor.lsn },
       diskConsistentLsn,
-      nextGeneration: this.#nextGeneration,
+      nextGeneration: Atomics.load(this.generations, 0),
       ...(this.gcCutoff === 0 ? {} : { gcCutoff: this.gcCutoff, retained: [...this.retained] }),
       layers: placed.map(({ layer, level }) => ({
         fileName: this.fileNameOf(layer),

@@ -20,6 +20,8 @@ import { Timeline } from './timeline.ts';
 import { ImportWriter } from './timeline-import.ts';
 import { INDEX_FILE, type TimelineIndex, writeIndex } from './timeline-index.ts';
 import { LayerDisk } from './layer-disk.ts';
+import { LayerLoans } from './layer-loans.ts';
+import type { LayerWorkers } from '../workers/job-duties.ts';
 import { layersDirectory, TimelineState } from './timeline-state.ts';
 import { timelineDirectory, timelinesDirectory } from './store-layout.ts';
 
@@ -31,6 +33,8 @@ export interface StoreOptions {
   readonly log?: StorageLog;
   /** Where layers go as well, so that they outlive this disk. */
   readonly remote?: RemoteLayers;
+  /** Threads for compaction, which read and write the files of the operating system; the caller's, to be closed after the store. */
+  readonly workers?: LayerWorkers;
   /** Monotonic time. Unit: milliseconds. */
   readonly now?: () => number;
 }
@@ -102,6 +106,7 @@ export class TimelineStore {
       canFetch: given.remote !== undefined,
     };
     const log = given.log ?? SILENT;
+    const loans = new LayerLoans();
     const shared: StorageShared = {
       options,
       access,
@@ -110,14 +115,22 @@ export class TimelineStore {
       reader: new PageReader(redo, options.pageCacheBytes, counts),
       redo,
       log,
+      loans,
+      workers: given.workers,
       disk: new LayerDisk({
         access,
+        loans,
         remote: given.remote,
         log,
         bytesMax: options.diskBytes,
         timelines: () => store.#states.values(),
       }),
-      memory: { open: 0, frozen: 0, max: layerMemoryBytes(options), relieve: () => undefined },
+      memory: {
+        open: 0,
+        frozen: 0,
+        max: layerMemoryBytes(options, given.workers !== undefined),
+        relieve: () => undefined,
+      },
       remote: given.remote,
       now: given.now ?? (() => performance.now()),
     };

@@ -1,0 +1,9 @@
+import { parentPort } from 'node:worker_threads';
+import { assert } from '@zenith/base';
+import { localFileSystem } from '../layers/file-system.ts';
+import { postgresRedo } from '../timeline/redo.ts';
+import { JobRunner } from './job-runner.ts';
+
+// The program of a worker thread, see LayerWorkerPool.
+assert(parentPort !== null, 'this program runs in a worker thread');
+JobRunner.start({ port: parentPort, fileSystem: localFileSystem, redo: postgresRedo() });
