@@ -75,6 +75,11 @@ test('segments are archived, and let go on every safekeeper once the pageserver 
       .toBe(complete - SEGMENT_SIZE);
   const archived = readdirSync(join(zenith.repository, 'remote/wal', tenant, timeline));
   expect(archived.filter((name) => name.endsWith('.json')).length).toBeGreaterThanOrEqual(4);
+  const report = await zenith.json<{ objects: number; missing: unknown[]; corrupt: unknown[]; foreign: unknown[] }>(
+    'scrub',
+  );
+  expect(report).toMatchObject({ missing: [], corrupt: [], foreign: [] });
+  expect(report.objects).toBeGreaterThan(archived.length);
 });
 
 test('a safekeeper that is replaced gets the WAL that is kept, and a branch in the old history works', async () => {

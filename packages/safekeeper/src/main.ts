@@ -1,7 +1,9 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { LogOutput } from '@zenith/base';
+import { openRemoteStorage } from '@zenith/remote-storage';
 import { Command } from 'commander';
 import { pino } from 'pino';
+import { scrubArchive } from './archive/scrub-archive.ts';
 import { readConfiguration } from './configuration/configuration.ts';
 import { localDisk } from './disk/local-disk.ts';
 import { Safekeeper } from './safekeeper.ts';
@@ -64,6 +66,18 @@ async function serve(dataDirectory: string): Promise<void> {
   if (process.connected) process.disconnect();
 }
 
+async function scrub({ location, quick }: { location: string; quick?: boolean }): Promise<void> {
+  const storage = await openRemoteStorage(location);
+  try {
+    process.stdout.write(`${JSON.stringify(await scrubArchive(storage, { readSegments: quick !== true }))}\n`);
+  } catch (error) {
+    process.stderr.write(`${(error as Error).message}\n`);
+    process.exitCode = 1;
+  } finally {
+    storage.close();
+  }
+}
+
 const program = new Command('safekeeper')
   .description('Stores WAL durably and takes part in the quorum')
   .version(version);
@@ -72,5 +86,12 @@ program
   .description('serve until SIGTERM')
   .requiredOption('--data-dir <directory>', 'holds safekeeper.json and all data')
   .action(({ dataDir }: { dataDir: string }) => serve(dataDir));
+
+program
+  .command('scrub')
+  .description('compare the archived WAL with its descriptions; prints one line of JSON')
+  .requiredOption('--location <location>', 'the remote storage: a folder, or s3://bucket/prefix')
+  .option('--quick', 'compare lengths only, instead of reading every segment')
+  .action(scrub);
 
 await program.parseAsync();

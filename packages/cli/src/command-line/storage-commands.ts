@@ -19,10 +19,10 @@ export function layersCommand(around: Surroundings): Command {
 export function scrubCommand(around: Surroundings): Command {
   return describeCommand(
     'scrub',
-    'compare remote storage with its indexes; exits with 1 when an object is missing or corrupt',
+    'compare remote storage with its indexes and the archived WAL; exits with 1 when an object is missing or corrupt',
     ['zenith scrub', 'zenith scrub --quick --json', 'zenith scrub --delete-orphans'],
   )
-    .option('--quick', 'compare lengths only, instead of reading every layer')
+    .option('--quick', 'compare lengths only, instead of reading every layer and segment')
     .option('--delete-orphans', 'remove objects that no index names and nobody can come to name')
     .action(async (options: { quick?: boolean; deleteOrphans?: boolean }, command: Command) => {
       const work = await import('../commands/scrub.ts');

@@ -2,8 +2,9 @@ import { execFile } from 'node:child_process';
 import { ControlPlaneError, oneLine, type ControlPlaneErrorCode } from '../errors.ts';
 import { serviceEntryPoint } from './entry-points.ts';
 
-/** A command of the pageserver's program, other than to serve, in a process of its own. */
-export interface PageserverCommand {
+/** A command of a storage service's program, other than to serve, in a process of its own. */
+export interface ServiceCommand {
+  readonly service: 'pageserver' | 'safekeeper';
   readonly args: readonly string[];
   /** Unit: milliseconds. */
   readonly timeoutMs: number;
@@ -15,12 +16,12 @@ export interface PageserverCommand {
 }
 
 /**
- * Runs a command of the pageserver's program.
+ * Runs a command of a service's program.
  * @returns the last line of its output
  * @throws ControlPlaneError with the given code, `interrupted`, `service-failed`
  */
-export async function runPageserverCommand(command: PageserverCommand): Promise<string> {
-  const { args, timeoutMs, outputMax, signal, failure } = command;
+export async function runServiceCommand(command: ServiceCommand): Promise<string> {
+  const { service, args, timeoutMs, outputMax, signal, failure } = command;
   const output = await new Promise<string>((done, failed) => {
     const options = {
       encoding: 'utf8',
@@ -29,7 +30,7 @@ export async function runPageserverCommand(command: PageserverCommand): Promise<
       killSignal: 'SIGKILL',
       ...(signal === undefined ? {} : { signal }),
     } as const;
-    execFile(process.execPath, [serviceEntryPoint('pageserver'), ...args], options, (error, stdout, stderr) => {
+    execFile(process.execPath, [serviceEntryPoint(service), ...args], options, (error, stdout, stderr) => {
       if (error === null) done(stdout);
       else if (signal?.aborted === true) failed(new ControlPlaneError('interrupted', 'interrupted'));
       else

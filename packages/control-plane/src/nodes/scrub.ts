@@ -1,7 +1,7 @@
 import * as v from 'valibot';
 import { ControlPlaneError } from '../errors.ts';
 import type { Repository } from '../repository/repository.ts';
-import { runPageserverCommand } from './run-command.ts';
+import { runServiceCommand } from './run-command.ts';
 
 /** Reading all layers takes as long as downloading them. Unit: milliseconds. */
 const SCRUB_TIMEOUT_MS = 24 * 3600 * 1000;
@@ -34,15 +34,46 @@ export interface ScrubRequest {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** What the safekeepers' program says of archived WAL. */
+const archiveReport = v.object({
+  ...scrubReport.entries,
+  orphans: v.array(v.object({ key: v.string(), bytes: v.number() })),
+  deleted: v.optional(v.array(v.string()), []),
+});
+
 /**
- * Compares the indexes in the repository's remote storage with what is there; the pageserver may run or not.
+ * Compares the indexes and the archived WAL in the repository's remote storage with what is there; the services may run or not.
  * @throws ControlPlaneError `service-failed` when remote storage does not answer; `interrupted`
  */
-export async function scrubRemoteStorage(
+export async function scrubRemoteStorage(repository: Repository, request: ScrubRequest): Promise<ScrubReport> {
+  const layers = await scrubPart(repository, request, 'pageserver', scrubReport);
+  const { orphans, ...wal } = await scrubPart(
+    repository,
+    { ...request, deleteOrphans: false },
+    'safekeeper',
+    archiveReport,
+  );
+  return {
+    timelines: layers.timelines,
+    objects: layers.objects + wal.objects,
+    bytes: layers.bytes + wal.bytes,
+    missing: [...layers.missing, ...wal.missing],
+    corrupt: [...layers.corrupt, ...wal.corrupt],
+    // A safekeeper may be about to describe it.
+    orphans: [...layers.orphans, ...orphans.map((orphan) => ({ ...orphan, removable: false }))],
+    foreign: [...layers.foreign, ...wal.foreign],
+    deleted: layers.deleted,
+  };
+}
+
+async function scrubPart<Schema extends v.GenericSchema>(
   { config, layout }: Repository,
   { quick, deleteOrphans, signal }: ScrubRequest,
-): Promise<ScrubReport> {
-  const line = await runPageserverCommand({
+  service: 'pageserver' | 'safekeeper',
+  schema: Schema,
+): Promise<v.InferOutput<Schema>> {
+  const line = await runServiceCommand({
+    service,
     args: [
       'scrub',
       '--location',
@@ -56,7 +87,7 @@ export async function scrubRemoteStorage(
     failure: { code: 'service-failed', what: 'remote storage could not be looked at' },
   });
   try {
-    return v.parse(scrubReport, JSON.parse(line));
+    return v.parse(schema, JSON.parse(line));
   } catch (error) {
     throw new ControlPlaneError('service-failed', `the scrubber said something that is no report`, { cause: error });
   }

@@ -3,7 +3,7 @@ import type { PgMajor } from '@zenith/pg-format';
 import * as v from 'valibot';
 import { ControlPlaneError } from '../errors.ts';
 import { lsnText, pgMajor } from '../metadata/records.ts';
-import { runPageserverCommand } from '../nodes/run-command.ts';
+import { runServiceCommand } from '../nodes/run-command.ts';
 
 /** Importing a fresh cluster takes a second or two. Unit: milliseconds. */
 const IMPORT_TIMEOUT_MS = 300_000;
@@ -52,7 +52,8 @@ export async function importCluster({
   pgdata,
   signal,
 }: ClusterImport): Promise<ImportedCluster> {
-  const line = await runPageserverCommand({
+  const line = await runServiceCommand({
+    service: 'pageserver',
     args: ['bootstrap', '--data-dir', dataDir, '--tenant', tenant, '--timeline', timeline, '--pgdata', pgdata],
     timeoutMs: IMPORT_TIMEOUT_MS,
     outputMax: IMPORT_OUTPUT_MAX,

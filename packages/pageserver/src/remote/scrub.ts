@@ -14,6 +14,9 @@ import { decodeRemoteIndex, REMOTE_INDEX_BYTES_MAX, type RemoteIndex } from './r
 /** A timeline whose index is replaced while it is looked at is looked at again, so often. */
 const LOOKS_MAX = 8;
 
+/** The safekeepers' part of remote storage, which they look at themselves. */
+const WAL_FOLDER = 'wal/';
+
 /** Objects read at once. */
 const READS_AT_ONCE = 8;
 
@@ -104,6 +107,7 @@ async function listTimelines(
   let [objects, total] = [0, 0];
   for (const prefix of prefixes)
     for (const { key, length: bytes } of await listAll(storage, prefix, signal)) {
+      if (key.startsWith(WAL_FOLDER)) continue;
       objects++;
       total += bytes;
       const parsed = parseKey(key);

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, writeFileSync } from 'node:fs';
+import { copyFileSync, existsSync, mkdirSync, readdirSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { formatLsn, parseLsn, type Lsn } from '@zenith/base';
 import { nodeId, type NodeId } from '@zenith/consensus';
@@ -10,6 +10,7 @@ import { parseConfiguration } from '../configuration/configuration.ts';
 import { localDisk } from '../disk/local-disk.ts';
 import { Safekeeper } from '../safekeeper.ts';
 import { readWal, TestProposer } from '../testing/test-proposer.test-support.ts';
+import { scrubArchive, type ArchiveReport } from './scrub-archive.ts';
 import { WalArchive } from './wal-archive.ts';
 import { testConfiguration, testIdentity, TestWal } from '../testing/test-wal.test-support.ts';
 
@@ -205,4 +206,52 @@ test('an archive that fails on the way leaves the rest of a timeline for the nex
   storage.fault = () => undefined;
   await archive.remove(identity, signal);
   expect(objects()).toEqual([]);
+});
+
+test('a scrub finds what is missing, corrupt, orphaned or not Zenith’s, and nothing in an archive that is sound', async () => {
+  await startSafekeeper(1);
+  const wal = new TestWal(identity).grow(6 * segmentSize);
+  await lead(wal, [1], 1);
+  await expect.poll(() => lsnOf(1, 'backupLsn'), { timeout: 30_000 }).toBe(segmentEnd(wal.endLsn));
+  await running.get(nodeId(1))?.stop();
+  running.clear();
+  const storage = await openRemoteStorage(join(root, 'remote'));
+  cleanups.push(() => storage.close());
+  const look = (readSegments = true): Promise<ArchiveReport> => scrubArchive(storage, { readSegments });
+  const prefix = `wal/${identity.tenant}/${identity.timeline}`;
+  const path = (name: string): string => join(root, 'remote', prefix, name);
+  const names = archived().toSorted();
+  const sound = { timelines: 1, objects: names.length, missing: [], corrupt: [], orphans: [], foreign: [] };
+  expect(await look()).toMatchObject(sound);
+
+  const segments = names.filter((name) => !name.endsWith('.json'));
+  const [first = '', second = '', third = '', fourth = '', fifth = ''] = segments;
+  const description = (segment: string): string => `${segment.slice(0, 24)}.json`;
+  const bytes = readFileSync(path(first));
+  bytes[70_000] = (bytes[70_000] ?? 0) ^ 1;
+  unlinkSync(path(first)); // the file is the safekeeper's, too
+  writeFileSync(path(first), bytes);
+  const cut = readFileSync(path(second)).subarray(0, 8192);
+  unlinkSync(path(second));
+  writeFileSync(path(second), cut);
+  unlinkSync(path(third));
+  unlinkSync(path(description(fourth)));
+  copyFileSync(path(description(first)), path(description(fifth)));
+  writeFileSync(path('readme'), 'not a segment');
+  const report = await look();
+  const keysOf = (problems: readonly { readonly key: string }[]): string[] =>
+    problems.map(({ key }) => key.slice(prefix.length + 1)).toSorted();
+  expect(keysOf(report.corrupt)).toEqual([first, second, description(fifth)].toSorted());
+  expect(keysOf(report.missing)).toEqual([third]);
+  expect(keysOf(report.orphans)).toEqual([fourth, fifth].toSorted());
+  expect(report.foreign).toEqual([`${prefix}/readme`]);
+  // Lengths alone show less; and where what follows can be read, the gap shows.
+  unlinkSync(path(description(fifth)));
+  copyFileSync(path(description(second)), path('away'));
+  unlinkSync(path(description(second)));
+  const quick = await look(false);
+  expect(keysOf(quick.corrupt)).toEqual([]);
+  expect(keysOf(quick.missing)).toEqual(
+    [description(second), third, description(fourth), description(fifth)].toSorted(),
+  );
 });

@@ -14,6 +14,9 @@ import {
 import * as v from 'valibot';
 import { decodeControlFile, encodeControlFile } from '../control-file/codec.ts';
 
+/** Where the WAL of all timelines is. */
+export const WAL_FOLDER = 'wal/';
+
 // wal/<tenant>/<timeline>/<segment>-<CRC-32C>   a segment, byte for byte, named as PostgreSQL names it
 // wal/<tenant>/<timeline>/<segment>.json        which object is that segment, and what the control file said: put once, and only then the segment is archived
 
@@ -27,14 +30,18 @@ const schema = v.strictObject({
   control: v.pipe(v.string(), v.base64()),
 });
 
-/** A segment in the archive. */
-export interface ArchivedSegment {
-  readonly number: number;
+/** What the archive says of a segment. */
+export interface SegmentDescription {
   /** Unit: bytes. */
   readonly length: number;
   readonly crc32c: number;
   /** What the control file of the safekeeper that archived it said, its history cut to the segment's end. */
   readonly control: AcceptorControl;
+}
+
+/** A segment in the archive. */
+export interface ArchivedSegment extends SegmentDescription {
+  readonly number: number;
 }
 
 /** The archive of all timelines' WAL: whole segments, committed to their last byte, in remote storage. Whoever comes second with a segment finds it there; a description is replaced only after a timeline was restored from the archive, for the segment in which it ended. */
@@ -47,25 +54,8 @@ export class WalArchive {
 
   /** A segment, undefined when it is not in the archive. @throws CorruptionError, RemoteStorageError */
   async find(identity: TimelineIdentity, number: number): Promise<ArchivedSegment | undefined> {
-    const key = descriptionKey(identity, number);
-    let bytes: Uint8Array;
-    try {
-      bytes = await fetchBytes(this.#storage, key, DESCRIPTION_LENGTH_MAX);
-    } catch (error) {
-      if (error instanceof RemoteStorageError && error.code === 'not-found') return undefined;
-      throw error;
-    }
-    const source = `${this.#storage.name}: ${key}`;
-    try {
-      const { length, crc32c, control } = v.parse(schema, JSON.parse(Buffer.from(bytes).toString('utf8')));
-      return { number, length, crc32c, control: decodeControlFile(Buffer.from(control, 'base64'), source) };
-    } catch (error) {
-      throw new CorruptionError(
-        `no description of a WAL segment: ${(error as Error).message}`,
-        { source },
-        { cause: error },
-      );
-    }
+    const described = await readDescription(this.#storage, descriptionKey(identity, number));
+    return described === undefined ? undefined : { number, ...described };
   }
 
   /** The numbers of a timeline's segments, ascending. @throws RemoteStorageError */
@@ -148,18 +138,46 @@ export class WalArchive {
   }
 }
 
+/** What the description under a key says; undefined when there is none. @throws CorruptionError, RemoteStorageError */
+export async function readDescription(
+  storage: RemoteStorage,
+  key: string,
+  signal?: AbortSignal,
+): Promise<SegmentDescription | undefined> {
+  let bytes: Uint8Array;
+  try {
+    bytes = await fetchBytes(storage, key, DESCRIPTION_LENGTH_MAX, { signal });
+  } catch (error) {
+    if (error instanceof RemoteStorageError && error.code === 'not-found') return undefined;
+    throw error;
+  }
+  const source = `${storage.name}: ${key}`;
+  try {
+    const { length, crc32c, control } = v.parse(schema, JSON.parse(Buffer.from(bytes).toString('utf8')));
+    return { length, crc32c, control: decodeControlFile(Buffer.from(control, 'base64'), source) };
+  } catch (error) {
+    throw new CorruptionError(
+      `no description of a WAL segment: ${(error as Error).message}`,
+      { source },
+      { cause: error },
+    );
+  }
+}
+
 function folderOf({ tenant, timeline }: Pick<TimelineIdentity, 'tenant' | 'timeline'>): string {
-  return `wal/${tenant}/${timeline}/`;
+  return `${WAL_FOLDER}${tenant}/${timeline}/`;
 }
 
 function prefix(identity: TimelineIdentity, number: number): string {
   return `${folderOf(identity)}${walSegmentFileName(PG_TIMELINE, number, identity.segmentSize)}`;
 }
 
-function descriptionKey(identity: TimelineIdentity, number: number): string {
+/** Key of a segment's description. */
+export function descriptionKey(identity: TimelineIdentity, number: number): string {
   return `${prefix(identity, number)}.json`;
 }
 
-function segmentKey(identity: TimelineIdentity, number: number, crc32c: number): string {
+/** Key of a segment's bytes. */
+export function segmentKey(identity: TimelineIdentity, number: number, crc32c: number): string {
   return `${prefix(identity, number)}-${crc32c.toString(16).padStart(8, '0')}`;
 }
