@@ -6,7 +6,7 @@ import { ZenithError } from '@zenith/base';
  * - `no-repository` no `.zenith` in this folder or above; `repository-exists` there is one where a new one was asked for
  * - `repository-invalid` config.json or metadata.json is not what this version writes
  * - `invalid-name`, `invalid-start`, `invalid-setting`, `invalid-option` an argument has no meaning
- * - `branch-exists`, `no-such-branch`, `no-such-timeline`, `endpoint-exists`, `no-such-endpoint`, `no-such-relation`
+ * - `branch-exists`, `no-such-branch`, `no-such-lease`, `no-such-timeline`, `endpoint-exists`, `no-such-endpoint`, `no-such-relation`
  * - `branch-protected`, `branch-has-branches`, `branch-has-no-parent` keep a branch as it is
  * - `no-such-safekeeper`, `last-safekeeper` it cannot be removed; `members-changing` another change has begun and is to be ended first
  * - `lsn-in-future`, `lsn-before-start` the LSN lies outside of the branch's own history
@@ -30,6 +30,7 @@ export type ControlPlaneErrorCode =
   | 'invalid-option'
   | 'branch-exists'
   | 'no-such-branch'
+  | 'no-such-lease'
   | 'no-such-timeline'
   | 'endpoint-exists'
   | 'no-such-endpoint'

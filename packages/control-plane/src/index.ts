@@ -19,6 +19,7 @@ export {
   type HistoryPolicy,
 } from './history/history-policy.ts';
 export { collectHistory, keepHistory } from './history/keep-history.ts';
+export { listLeases, releaseLease, takeLease, type BranchLease, type WantedLease } from './history/leases.ts';
 export { findLsn, type LsnAtTime } from './history/find-lsn.ts';
 export { formatPointInTime, isoPointInTime, parsePointInTime, type PointInTime } from './history/point-in-time.ts';
 export { alignLsn, parsePosition, parseStartPoint, type Position, type StartPoint } from './branches/start-point.ts';
@@ -42,6 +43,7 @@ export type {
   SafekeeperTimeline,
   SupervisorStatus,
   TimelineLayers,
+  TimelineSizes,
 } from './clients/answers.ts';
 export {
   endpointProcess,

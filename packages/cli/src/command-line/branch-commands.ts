@@ -1,10 +1,11 @@
-import type { Command } from 'commander';
+import { InvalidArgumentError, type Command } from 'commander';
 import { describeCommand, runWork, type Surroundings } from './runner.ts';
 
 /** `zenith branch …` */
 export function branchCommand(around: Surroundings): Command {
   const branch = describeCommand('branch', 'show the tree of branches, create a branch, or change one', [
     'zenith branch',
+    'zenith branch --sizes',
     'zenith branch migration_check main',
     'zenith branch earlier main@0/16B3D98',
     "zenith branch yesterday main@'2026-11-22 10:00:00'",
@@ -16,14 +17,18 @@ export function branchCommand(around: Surroundings): Command {
       '[start]',
       'where it starts: a branch or a timeline id, with @LSN, @TIME (local time unless a zone is given), or neither (default: the end of main)',
     )
-    .action(async (name: string | undefined, start: string | undefined, _options: object, command: Command) => {
-      const work = await import('../commands/branch.ts');
-      await runWork(around, command, (context) =>
-        name === undefined ? work.branchTree(context) : work.branchCreate(context, name, start),
-      );
-    })
-    // So that an option behind the name of a command below is that command's.
-    .enablePositionalOptions();
+    .option('--sizes', 'show how large each branch is: at its end, its history, and what only it has')
+    .action(
+      async (name: string | undefined, start: string | undefined, options: { sizes?: boolean }, command: Command) => {
+        const work = await import('../commands/branch.ts');
+        if (options.sizes === true && name !== undefined)
+          throw new InvalidArgumentError('--sizes shows all branches: it takes no name');
+        await runWork(around, command, (context) => {
+          if (options.sizes === true) return work.branchSizes(context);
+          return name === undefined ? work.branchTree(context) : work.branchCreate(context, name, start);
+        });
+      },
+    );
   for (const command of changeCommands(around)) branch.addCommand(command);
   return branch;
 }

@@ -24,12 +24,10 @@ export function configCommand(around: Surroundings): Command {
   const config = describeCommand('config', 'show what is configured, or change it', [
     'zenith config',
     'zenith config set history 7d',
-  ])
-    .enablePositionalOptions()
-    .action(async (_options: object, command: Command) => {
-      const work = await import('../commands/history.ts');
-      await runWork(around, command, work.configShow);
-    });
+  ]).action(async (_options: object, command: Command) => {
+    const work = await import('../commands/history.ts');
+    await runWork(around, command, work.configShow);
+  });
   const set = describeCommand('set', 'change how much history of every branch is kept: as much as both settings say', [
     'zenith config set history 7d',
     'zenith config set history-bytes 1GB',

@@ -6,6 +6,7 @@ import { portArgument, settingArgument } from './arguments.ts';
 import { configCommand, gcCommand, lsnCommand } from './history-commands.ts';
 import { addInitOptions, initOptions, type ParsedInitOptions } from './init-options.ts';
 import { describeCommand, runWork, type Surroundings } from './runner.ts';
+import { leaseCommand } from './lease-command.ts';
 import { layersCommand, scrubCommand } from './storage-commands.ts';
 import { safekeeperCommand } from './safekeeper-commands.ts';
 
@@ -176,6 +177,7 @@ export function buildProgram(around: Surroundings, version: string): Command {
     lsnCommand(around),
     configCommand(around),
     gcCommand(around),
+    leaseCommand(around),
     psqlCommand(around),
     layersCommand(around),
     scrubCommand(around),
@@ -191,6 +193,8 @@ export function buildProgram(around: Surroundings, version: string): Command {
   applyEverywhere(program, (command) =>
     command
       .exitOverride()
+      // So that an option behind the name of a command below is that command's.
+      .enablePositionalOptions()
       .showSuggestionAfterError()
       .helpCommand(false)
       .addHelpText('after', EXIT_CODES)

@@ -4,10 +4,12 @@ import {
   drawBranchTree,
   listBranches,
   MAIN_BRANCH,
+  PageserverClient,
   type Branch,
   type JsonValue,
 } from '@zenith/control-plane';
 import { repositoryOf, type CommandContext, type CommandResult } from '../command-context.ts';
+import { formatBytes, formatTable } from '../output/table.ts';
 
 function branchJson({ name, timeline, record, createdAt, isProtected }: Branch): { readonly [key: string]: JsonValue } {
   const { ancestor, startLsn } = record;
@@ -32,6 +34,21 @@ export async function branchTree(context: CommandContext): CommandResult {
   }));
   for (const line of drawBranchTree(nodes)) context.output.line(line);
   return { branches: branches.map(branchJson) };
+}
+
+/** `zenith branch --sizes` */
+export async function branchSizes(context: CommandContext): CommandResult {
+  const repository = repositoryOf(context);
+  const client = new PageserverClient(repository);
+  const branches: { readonly [key: string]: JsonValue }[] = [];
+  const rows: string[][] = [];
+  for (const branch of await listBranches(repository)) {
+    const { logicalBytes, historyBytes, uniqueBytes } = await client.sizes(branch.timeline);
+    branches.push({ ...branchJson(branch), logicalBytes, historyBytes, uniqueBytes });
+    rows.push([branch.name, ...[logicalBytes, historyBytes, uniqueBytes].map(formatBytes)]);
+  }
+  for (const line of formatTable([['BRANCH', 'LOGICAL', 'HISTORY', 'UNIQUE'], ...rows])) context.output.line(line);
+  return { branches };
 }
 
 /** `zenith branch NAME [START]` */

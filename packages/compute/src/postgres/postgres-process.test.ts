@@ -160,5 +160,13 @@ describe('the postmaster', () => {
   it('has its last complaint found in a log', () => {
     expect(lastComplaint('a LOG:  x\nb FATAL:  y\nc LOG:  database system is shut down\n')).toBe('FATAL:  y');
     expect(lastComplaint('nothing of note\n')).toBeUndefined();
+    const refused = 'd FATAL:  configuration file "/pgdata/postgresql.conf" contains errors\n';
+    expect(lastComplaint(`x LOG:  unrecognized configuration parameter "wrk_mem" in file "f" line 3\n${refused}`)).toBe(
+      'unrecognized configuration parameter "wrk_mem" in file "f" line 3',
+    );
+    expect(lastComplaint(`x LOG:  invalid value for parameter "work_mem": "much"\nx HINT:  units\n${refused}`)).toBe(
+      'invalid value for parameter "work_mem": "much"',
+    );
+    expect(lastComplaint(refused)).toMatch(/^FATAL/);
   });
 });

@@ -220,12 +220,16 @@ export function lastCrash(log: string): string | undefined {
   return undefined;
 }
 
-/** The last line in which PostgreSQL says what is wrong; undefined when there is none. */
+/**
+ * The last line in which PostgreSQL says what is wrong; undefined when there is none. Of a configuration file that it refuses: the last setting that is wrong in it. PG: guc-file.l, ProcessConfigFileInternal(), says which in
+ * a line of its own.
+ */
 export function lastComplaint(log: string): string | undefined {
   const complaint = /\b(?:PANIC|FATAL|ERROR|could not)\b.*/;
-  for (const line of log.split('\n').reverse()) {
-    const match = complaint.exec(line);
-    if (match !== null) return match[0].trim();
-  }
-  return undefined;
+  const setting = /\bLOG: +(.*(?:configuration parameter|parameter) ".*)/;
+  const lines = log.split('\n').reverse();
+  const at = lines.findIndex((line) => complaint.test(line));
+  const found = complaint.exec(lines[at] ?? '')?.[0].trim();
+  if (found === undefined || !/configuration file .* contains errors/.test(found)) return found;
+  return setting.exec(lines.slice(at).find((line) => setting.test(line)) ?? '')?.[1]?.trim() ?? found;
 }

@@ -94,6 +94,23 @@ export const pageHistoryAnswer = v.object({
 /** The values that made a page, the newest first. */
 export type PageHistoryAnswer = v.InferOutput<typeof pageHistoryAnswer>;
 
+/** Pageserver: `GET …/timeline/:timeline/sizes`. Unit: bytes. */
+export const timelineSizes = v.object({ logicalBytes: count, historyBytes: count, uniqueBytes: count });
+
+/** How large a timeline is. */
+export type TimelineSizes = v.InferOutput<typeof timelineSizes>;
+
+/** Pageserver: `POST …/timeline/:timeline/lease`, and each element of `leases` of `GET …/lease`. */
+export const leaseAnswer = v.object({
+  holder: v.string(),
+  lsn: lsnText,
+  /** Unit: milliseconds since 1970. */
+  until: v.pipe(v.number(), v.safeInteger()),
+});
+
+/** Keeps an LSN readable until a time. */
+export type Lease = v.InferOutput<typeof leaseAnswer>;
+
 /** Pageserver: `POST …/timeline/:timeline/gc`. */
 export const collectedAnswer = v.object({
   cutoff: lsnText,

@@ -6,16 +6,20 @@ import type { Repository } from '../repository/repository.ts';
 import {
   checkAnswer,
   collectedAnswer,
+  leaseAnswer,
   lsnAtTimeAnswer,
   pageAnswer,
   pageHistoryAnswer,
   pageserverTimeline,
   readHealth,
   timelineLayers,
+  timelineSizes,
+  type Lease,
   type PageAnswer,
   type PageHistoryAnswer,
   type PageserverTimeline,
   type TimelineLayers,
+  type TimelineSizes,
 } from './answers.ts';
 import { callHttp, ServiceRefusal } from './http-json.ts';
 
@@ -160,6 +164,36 @@ export class PageserverClient {
   #pagePath(what: string, { timeline, spc, db, rel, fork, block, lsn }: PageAddress): string {
     const query = `spc=${spc}&db=${db}&rel=${rel}&fork=${fork}&block=${block}&lsn=${formatLsn(lsn)}`;
     return `/v1/tenant/${this.#tenant}/timeline/${timeline}/${what}?${query}`;
+  }
+
+  /** How large a timeline is. */
+  async sizes(id: TimelineId): Promise<TimelineSizes> {
+    return checkAnswer(
+      SERVICE,
+      timelineSizes,
+      await this.#call('GET', `/v1/tenant/${this.#tenant}/timeline/${id}/sizes`),
+    );
+  }
+
+  /** Keeps an LSN of a timeline readable for a time. @param durationMs unit: ms */
+  async lease(id: TimelineId, holder: string, lsn: Lsn, durationMs: number): Promise<Lease> {
+    const path = `/v1/tenant/${this.#tenant}/timeline/${id}/lease`;
+    return checkAnswer(
+      SERVICE,
+      leaseAnswer,
+      await this.#call('POST', path, { holder, lsn: formatLsn(lsn), durationMs }),
+    );
+  }
+
+  /** The leases of a timeline. */
+  async leases(id: TimelineId): Promise<readonly Lease[]> {
+    const path = `/v1/tenant/${this.#tenant}/timeline/${id}/lease`;
+    return checkAnswer(SERVICE, v.object({ leases: v.array(leaseAnswer) }), await this.#call('GET', path)).leases;
+  }
+
+  /** Ends a lease; harmless when there is none. */
+  async releaseLease(id: TimelineId, holder: string): Promise<void> {
+    await this.#call('DELETE', `/v1/tenant/${this.#tenant}/timeline/${id}/lease/${encodeURIComponent(holder)}`);
   }
 
   /** Drops what is not kept of a timeline's history. */

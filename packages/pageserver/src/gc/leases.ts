@@ -6,7 +6,7 @@ import type { FileSystem } from '../layers/file-system.ts';
 const LEASES_FILE = 'leases.json';
 
 /** Longest lease. Unit: ms. */
-export const LEASE_MAX_MS = 24 * 3600 * 1000;
+export const LEASE_MAX_MS = 31 * 24 * 3600 * 1000;
 
 /** Most leases of a timeline. */
 const LEASES_MAX = 10_000;

@@ -44,7 +44,7 @@ export function planCollection(
 ): CollectionPlan {
   const cutoff = Math.max(state.gcCutoff, wantedCutoff(state, policy, now)) as Lsn;
   const isFresh = state.shared.now() - state.openedAt < LEASES_GRACE_MS;
-  const leased = [...state.leases.active(now).map(({ lsn }) => lsn), ...(isFresh ? state.retained : [])].filter(
+  const leased = [...state.leases.active(now).map(({ lsn }) => lsn), ...(isFresh ? state.retainedBefore : [])].filter(
     (lsn) => lsn < cutoff,
   );
   state.gcCutoff = cutoff;

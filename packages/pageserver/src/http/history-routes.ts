@@ -60,6 +60,13 @@ export function addHistory(server: FastifyInstance, { store, collector, wallCloc
     await store.get(...named(request.params)).lease({ holder, lsn, until: now + durationMs }, now);
     return { holder, lsn: formatLsn(lsn), until: now + durationMs };
   });
+  server.get<TimelineParams>('/v1/tenant/:tenant/timeline/:timeline/lease', (request) => {
+    const leases = store.get(...named(request.params)).leases(wallClock());
+    return { leases: leases.map((one) => ({ ...one, lsn: formatLsn(one.lsn) })) };
+  });
+  server.get<TimelineParams>('/v1/tenant/:tenant/timeline/:timeline/sizes', (request) =>
+    store.sizes(...named(request.params)),
+  );
   server.delete<{ Params: TimelineParams['Params'] & { readonly holder: string } }>(
     '/v1/tenant/:tenant/timeline/:timeline/lease/:holder',
     async (request, reply) => {

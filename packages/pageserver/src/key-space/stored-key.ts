@@ -31,8 +31,3 @@ export function storedKey(kind: number, spc: number, db: number, rel: number, fo
 export function afterStoredKey(key: StoredKey): StoredKey {
   return key.slice(0, STORED_KEY_DIGITS - 8) + '00000001';
 }
-
-/** True when `text` has the form of a stored key. */
-export function isStoredKey(text: string): boolean {
-  return /^[0-9a-f]{44}$/.test(text);
-}

@@ -1,5 +1,5 @@
 import { type Lsn } from '@zenith/base';
-import { isStoredKey, type KeyRange, type StoredKey } from '../key-space/stored-key.ts';
+import type { KeyRange } from '../key-space/stored-key.ts';
 
 /** What a layer file's name says. */
 export interface LayerName {
@@ -21,24 +21,18 @@ export function formatLayerName(name: LayerName): string {
   return `${name.keys.start}-${name.keys.end}_${hex(name.lsnStart, 16)}-${hex(name.lsnEnd, 16)}_${hex(name.generation, 8)}`;
 }
 
-/** Reads a file name; undefined when it is not a layer's. */
+const NAME = /^[0-9a-f]{44}-[0-9a-f]{44}_[0-9a-f]{16}-[0-9a-f]{16}_[0-9a-f]{8}$/;
+
+/** Reads a file name; undefined when it is not a layer's. A start does so for each layer: what it looks like is checked, its parts are where they must be. */
 export function parseLayerName(text: string): LayerName | undefined {
-  const match = /^([0-9a-f]{44})-([0-9a-f]{44})_([0-9a-f]{16})-([0-9a-f]{16})_([0-9a-f]{8})$/.exec(text);
-  if (match === null) return undefined;
-  const [, start, end, lsnStart, lsnEnd, generation] = match as unknown as readonly [
-    string,
-    StoredKey,
-    StoredKey,
-    string,
-    string,
-    string,
-  ];
+  if (!NAME.test(text)) return undefined;
+  const [start, end] = [text.slice(0, 44), text.slice(45, 89)] as const;
   const name = {
     keys: { start, end },
-    lsnStart: Number.parseInt(lsnStart, 16) as Lsn,
-    lsnEnd: Number.parseInt(lsnEnd, 16) as Lsn,
-    generation: Number.parseInt(generation, 16),
+    lsnStart: Number.parseInt(text.slice(90, 106), 16) as Lsn,
+    lsnEnd: Number.parseInt(text.slice(107, 123), 16) as Lsn,
+    generation: Number.parseInt(text.slice(124), 16),
   };
-  const sound = isStoredKey(start) && start < end && Number.isSafeInteger(name.lsnEnd) && name.lsnStart < name.lsnEnd;
+  const sound = start < end && Number.isSafeInteger(name.lsnEnd) && name.lsnStart < name.lsnEnd;
   return sound ? name : undefined;
 }

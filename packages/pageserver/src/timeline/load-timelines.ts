@@ -78,14 +78,14 @@ function removeOrphans(
   index: TimelineIndex,
   log: StorageLog,
 ): ReadonlySet<string> {
-  const here = new Set<string>();
-  const named = new Set(index.layers.map((layer) => layer.fileName));
   const layers = layersDirectory(directory);
-  for (const fileName of fileSystem.list(layers)) {
-    if (named.has(fileName)) {
-      here.add(fileName);
-      continue;
-    }
+  const here = new Set(fileSystem.list(layers));
+  const namedHere = index.layers.reduce((count, { fileName }) => count + (here.has(fileName) ? 1 : 0), 0);
+  if (namedHere === here.size) return here;
+  const named = new Set(index.layers.map((layer) => layer.fileName));
+  for (const fileName of here) {
+    if (named.has(fileName)) continue;
+    here.delete(fileName);
     log.info(
       { tenant: index.tenant, timeline: index.timeline, fileName },
       'a layer file that no index names is removed',

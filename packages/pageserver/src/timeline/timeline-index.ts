@@ -46,6 +46,9 @@ export const INDEX_FILE = 'index.json';
 
 const FORMAT = 1;
 
+/** What comes before the body, and what behind it: `}` and a line feed. Unit: bytes. */
+const [HEAD_BYTES_MAX, TAIL_BYTES] = [32, 2];
+
 function isObject(value: unknown): value is Record<string, unknown> {
   return typeof value === 'object' && value !== null;
 }
@@ -76,6 +79,13 @@ export function encodeIndex(index: TimelineIndex): Uint8Array {
   return new TextEncoder().encode(`{"crc32c":${crc32c(new TextEncoder().encode(text))},"body":${text}}\n`);
 }
 
+/** The checksum of the body's own JSON: that of its bytes, where the file is as {@link encodeIndex} writes it. */
+function bodyChecksum(bytes: Uint8Array, body: unknown): number {
+  const head = /^\{"crc32c":\d{1,10},"body":/.exec(new TextDecoder().decode(bytes.subarray(0, HEAD_BYTES_MAX)))?.[0];
+  if (head === undefined) return crc32c(new TextEncoder().encode(JSON.stringify(body)));
+  return crc32c(bytes, head.length, bytes.length - TAIL_BYTES);
+}
+
 /**
  * Reads an index file.
  * @param path for messages
@@ -92,8 +102,7 @@ export function decodeIndex(bytes: Uint8Array, path: string): TimelineIndex {
   }
   if (!isObject(parsed) || !isObject(parsed['body'])) throw corrupt('the index has no body');
   const body = parsed['body'];
-  if (crc32c(new TextEncoder().encode(JSON.stringify(body))) !== parsed['crc32c'])
-    throw corrupt('the checksum of the index is wrong');
+  if (bodyChecksum(bytes, body) !== parsed['crc32c']) throw corrupt('the checksum of the index is wrong');
   if (body['format'] !== FORMAT)
     throw corrupt(`index format ${String(body['format'])} is not known here, only ${FORMAT}`);
   // From here on the body is as encodeIndex() wrote it: its checksum is right and its format known.

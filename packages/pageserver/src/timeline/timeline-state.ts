@@ -40,6 +40,8 @@ export class TimelineState implements TimelineView {
   readonly leases: Leases;
   gcCutoff: Lsn;
   retained: ReadonlySet<Lsn>;
+  /** What leases kept when it was opened: who had one asks for it again, or has forgotten it with its disk. */
+  readonly retainedBefore: ReadonlySet<Lsn>;
   /** When it was opened, by the monotonic clock. Unit: ms. */
   readonly openedAt: number;
   /** The timeline's folder. */
@@ -84,6 +86,7 @@ export class TimelineState implements TimelineView {
     this.leases = new Leases(shared.access.fileSystem, directory);
     this.gcCutoff = index.gcCutoff ?? (0 as Lsn);
     this.retained = new Set(index.retained);
+    this.retainedBefore = this.retained;
     this.#durableCutoff = cutoffOf(index);
     this.openedAt = shared.now();
     this.lastRecordLsn = index.diskConsistentLsn;

@@ -14,6 +14,7 @@ import { PageReader } from './page-reader.ts';
 import { type PageRedo, postgresRedo } from './redo.ts';
 import type { RemoteLayers } from './remote-layers.ts';
 import type { DiskBudget, StorageLog, StorageShared } from './shared.ts';
+import type { TimelineSizes } from './sizes.ts';
 import { StorageCounts } from './storage-counts.ts';
 import { loadTimelines } from './load-timelines.ts';
 import { Timeline } from './timeline.ts';
@@ -191,7 +192,7 @@ export class TimelineStore {
       return existing;
     const from = this.get(tenant, ancestor);
     const begin = Math.max(from.initialLsn, from.gcCutoff) as Lsn;
-    if (lsn < begin)
+    if (lsn < begin && !from.isRetained(lsn))
       throw new StorageError(
         'lsn-outside-history',
         `timeline ${ancestor} has no history below ${formatLsn(begin)}; a branch at ${formatLsn(lsn)} is not possible`,
@@ -322,6 +323,13 @@ export class TimelineStore {
       const points = [...branches.map((branch) => branch.initialLsn), ...(this.#branching.get(found) ?? [])];
       return planCollection(state, policy, points, now());
     }, force);
+  }
+
+  /** How large a timeline is, see {@link TimelineSizes}. @throws StorageError `no-such-timeline`; CorruptionError; what fetching layers throws */
+  async sizes(tenant: TenantId, timeline: TimelineId): Promise<TimelineSizes> {
+    const found = this.get(tenant, timeline);
+    const points = this.list().flatMap((one) => (one.ancestor?.timeline === found ? [one.ancestor.lsn] : []));
+    return found.sizes(points.length === 0 ? undefined : (Math.max(...points) as Lsn));
   }
 
   /** What was written and read since the store was opened; live. */

@@ -23,6 +23,7 @@ import { openLayers } from './open-layers.ts';
 import { ALL_KEYS, keysOfObject, requireOpen, requireSmallObjects, SMALL_KEYS } from './require-layers.ts';
 import { requireLsn } from './require-lsn.ts';
 import { scanObjects, type ScanPrefix, type ScanVisit } from './scan.ts';
+import { timelineSizes, type TimelineSizes } from './sizes.ts';
 import { timelineStatistics, type TimelineStatistics } from './statistics.ts';
 import type { TimelineState } from './timeline-state.ts';
 
@@ -92,6 +93,11 @@ export class Timeline {
   /** Counts and sizes, for metrics and people. */
   get statistics(): TimelineStatistics {
     return timelineStatistics(this.#state, this.#waiters.count, this.#flushError, this.#compactionError);
+  }
+
+  /** How large it is. @param sharedUpTo the last LSN at which a branch leaves it, if one does @throws CorruptionError; what {@link fetching} throws */
+  sizes(sharedUpTo: Lsn | undefined): Promise<TimelineSizes> {
+    return this.fetching(() => timelineSizes(this.#state, sharedUpTo));
   }
 
   /** Where its values are, for people. */
@@ -345,6 +351,16 @@ export class Timeline {
     if (this.#state.leases.isFull(lease.holder, now))
       throw new StorageError('too-many-leases', `timeline ${this.timeline} has as many leases as it can have`);
     await this.#state.leases.grant(lease, now);
+  }
+
+  /** Leases that have not ended. @param now unit: ms since 1970 */
+  leases(now: number): readonly Lease[] {
+    return this.#state.leases.active(now);
+  }
+
+  /** True for an LSN below the cutoff that a lease keeps. */
+  isRetained(lsn: Lsn): boolean {
+    return this.#state.retained.has(lsn);
   }
 
   /** Ends a lease; harmless when there is none. @throws what the file system throws */
