@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest';
-import { RESTARTS_MAX, RestartPolicy } from './restart-policy.ts';
+import { pauseWhileAway, RESTARTS_MAX, RestartPolicy } from './restart-policy.ts';
 
 const MINUTE_MS = 60_000;
 
@@ -27,6 +27,12 @@ describe('restarts after crashes', () => {
     expect(policy.next(0)).toBeUndefined();
     policy.noteRun(MINUTE_MS);
     expect(policy.next(0)).toBe(0);
+  });
+
+  it('that find storage away come ever more slowly, and go on', () => {
+    expect([1, 2, 3, 4, 5, 100].map((attempts) => pauseWhileAway(attempts))).toEqual([
+      500, 1000, 2000, 4000, 4000, 4000,
+    ]);
   });
 
   it('are forgotten after ten minutes, one by one', () => {

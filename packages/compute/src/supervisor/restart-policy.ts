@@ -10,9 +10,12 @@ const RECOVERED_AFTER_MS = 60_000;
 /** Pause before the second restart in a row; each further one waits twice as long. Unit: milliseconds. */
 const PAUSE_FIRST_MS = 500;
 
+/** Longest pause while storage is away. Unit: milliseconds. */
+const PAUSE_AWAY_MAX_MS = 4_000;
+
 /**
  * Whether, and after which pause, a compute whose PostgreSQL crashed is started again. The first restart is at once, since most crashes are alone; a PostgreSQL that crashes again and
- * again, or a restart that fails for want of the safekeepers, is given some seconds (0 + 0.5 + 1 + 2 + 4) and then up: a person must look. Knows no clock.
+ * again is given some seconds (0 + 0.5 + 1 + 2 + 4) and then up: a person must look. An attempt that found no safekeepers or no pageserver says nothing of PostgreSQL: it does not count. Knows no clock.
  */
 export class RestartPolicy {
   #restartsMs: number[] = [];
@@ -34,4 +37,9 @@ export class RestartPolicy {
     const before = this.#restartsMs.length - 1;
     return before === 0 ? 0 : PAUSE_FIRST_MS * 2 ** (before - 1);
   }
+}
+
+/** How long to wait before the next attempt after so many in a row, at least one, that found storage away. Unit: milliseconds. */
+export function pauseWhileAway(attempts: number): number {
+  return Math.min(PAUSE_FIRST_MS * 2 ** (attempts - 1), PAUSE_AWAY_MAX_MS);
 }

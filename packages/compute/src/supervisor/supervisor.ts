@@ -8,7 +8,7 @@ import { endError } from '../wal-proposer/wal-proposer.ts';
 import { ComputeRun, type RunEvent } from './compute-run.ts';
 import type { ComputeConfig } from './config.ts';
 import { DiscardedFiles } from './discarded-files.ts';
-import { RESTARTS_MAX, RestartPolicy } from './restart-policy.ts';
+import { pauseWhileAway, RESTARTS_MAX, RestartPolicy } from './restart-policy.ts';
 import type { SupervisorState, SupervisorStatus } from './status.ts';
 
 /** Bound on waiting, at the end, until the safekeepers know the last commit point. Unit: milliseconds. */
@@ -16,6 +16,9 @@ const COMMIT_KNOWN_TIMEOUT_MS = 3_000;
 
 /** What may keep a restart from succeeding, and passes: the next attempt may do better. At a first start somebody waits for the answer instead. */
 const PASSING = new Set<string>(['safekeepers-unreachable', 'pageserver-unavailable', 'port-taken']);
+
+/** Of these what is not PostgreSQL's fault: it is waited for, however long it takes. */
+const STORAGE_AWAY = new Set<string>(['safekeepers-unreachable', 'pageserver-unavailable']);
 
 /** One compute, from its first election to its end: the state machine of status.ts around one run after the other. */
 export class Supervisor {
@@ -190,13 +193,14 @@ export class Supervisor {
     }
   }
 
-  /** Ends the run that crashed and brings another one up, in as many attempts as are allowed. */
+  /** Ends the run that crashed and brings another one up, in as many attempts as are allowed; those that find storage away do not count. */
   async #replaceRun(why: string): Promise<void> {
     let reason = why;
     let systemSettings: Uint8Array | undefined;
+    let foundAway = 0;
     for (let first = true; ; first = false) {
       this.#assertRestarting();
-      const pauseMs = this.#restarts.next(performance.now());
+      const pauseMs = foundAway > 0 ? pauseWhileAway(foundAway) : this.#restarts.next(performance.now());
       if (pauseMs === undefined)
         throw new ComputeError(
           'postgres-exited',
@@ -219,7 +223,9 @@ export class Supervisor {
       try {
         return await this.#run.bringUp();
       } catch (error) {
-        if (this.#run.crash === undefined && !(error instanceof ComputeError && PASSING.has(error.code))) throw error;
+        const code = error instanceof ComputeError ? error.code : '';
+        if (this.#run.crash === undefined && !PASSING.has(code)) throw error;
+        foundAway = this.#run.crash === undefined && STORAGE_AWAY.has(code) ? foundAway + 1 : 0;
         reason = this.#run.crash ?? messageOf(error);
       }
     }
