@@ -448,6 +448,37 @@ describe('a branch', () => {
     await again.close();
   });
 
+  test('500 of one parent are made while it is written to and flushed, each by one small file, and a page is read from each', async () => {
+    let files = 0;
+    const fileSystem = {
+      ...unsyncedFileSystem,
+      create: (path: string) => {
+        if (!path.includes('/layers/')) files++;
+        return localFileSystem.create(path);
+      },
+    };
+    reopen({}, { fileSystem });
+    const parent = await create();
+    const writer = new ModelWriter(parent, new StorageModel(at(0)));
+    const made: Promise<Timeline>[] = [];
+    for (let n = 1; n <= 500; n++) {
+      writer.put(n % 5, n % 7, at(n), ValueKind.image, pageOf(n));
+      writer.advance(at(n));
+      made.push(store.createBranch(TENANT, timelineId(n + 1), timelineId(1), at(n)));
+      if (n % 100 !== 0) continue;
+      await Promise.all(made);
+      const indexes = files;
+      await parent.flush();
+      files = indexes;
+    }
+    const branches = await Promise.all(made);
+    expect(files).toBe(1 + 500);
+    for (const [i, branch] of branches.entries()) {
+      const n = i + 1;
+      expect(readOutcome(branch, n % 5, n % 7, at(n))).toBe(modelOutcome(writer.model, n % 5, n % 7, at(n)));
+    }
+  });
+
   test('of an LSN that the ancestor has not ingested waits for it, and only as long as it is told', async () => {
     const timeline = await create();
     timeline.advance(at(5));
