@@ -27,7 +27,7 @@ export class SnapshotClient {
 
   constructor(options: SnapshotClientOptions) {
     this.#options = options;
-    this.#agent = agentOver(options.tokens.trust, { keepAlive: true, maxSockets: 2 });
+    this.#agent = agentOver(options.tokens.trust, { keepAlive: true, maxSockets: 3 });
   }
 
   /**
@@ -35,7 +35,11 @@ export class SnapshotClient {
    * @throws ComputeError `pageserver-unavailable`, `wal-lost`
    */
   async waitFor(at: Lsn, timeoutMs: number): Promise<void> {
-    (await this.#post('wal-source', {}, timeoutMs)).resume();
+    // Most often it has that WAL already, and then nobody needs to wait until it has looked for more. Where it cannot be asked, the other request tells.
+    this.#post('wal-source', {}, timeoutMs).then(
+      (response) => response.resume(),
+      () => undefined,
+    );
     const response = await this.#post('wait', { lsn: formatLsn(at), timeoutMs }, timeoutMs);
     const ingestedLsn = lastRecordIn(await readText(response));
     if (ingestedLsn !== undefined && ingestedLsn > at)
@@ -45,20 +49,16 @@ export class SnapshotClient {
       );
   }
 
-  /** The snapshot at `at`, part by part as it arrives. @throws ComputeError `pageserver-unavailable`, CorruptionError */
-  async *snapshot(at: Lsn, timeoutMs: number): AsyncGenerator<SnapshotPart> {
-    const response = await this.#send('GET', `snapshot?lsn=${encodeURIComponent(formatLsn(at))}`, undefined, timeoutMs);
-    try {
-      yield* decodeSnapshot(response);
-    } catch (error) {
-      if (error instanceof Error && 'code' in error)
-        throw new ComputeError('pageserver-unavailable', `the pageserver's snapshot broke off: ${error.message}`, {
-          cause: error,
-        });
-      throw error;
-    } finally {
-      response.destroy();
-    }
+  /**
+   * The snapshot at `at`, part by part as it arrives. The pageserver is asked at once, so that it is at work while {@link waitFor} waits; should it give up before that has succeeded, it is asked again when the first
+   * part is wanted. @throws ComputeError `pageserver-unavailable`, CorruptionError
+   */
+  snapshot(at: Lsn, timeoutMs: number): AsyncGenerator<SnapshotPart> {
+    const ask = (): Promise<IncomingMessage> =>
+      this.#send('GET', `snapshot?lsn=${encodeURIComponent(formatLsn(at))}`, undefined, timeoutMs);
+    const asked = ask();
+    asked.catch(() => undefined); // whoever wants the parts asks again
+    return readParts(() => asked.catch(ask));
   }
 
   /** Keeps `at` readable for a while. @param holder who reads; a later lease takes the place of its earlier @throws ComputeError `pageserver-unavailable` */
@@ -117,6 +117,21 @@ export class SnapshotClient {
       });
       sent.end(body);
     });
+  }
+}
+
+async function* readParts(answer: () => Promise<IncomingMessage>): AsyncGenerator<SnapshotPart> {
+  const response = await answer();
+  try {
+    yield* decodeSnapshot(response);
+  } catch (error) {
+    if (error instanceof Error && 'code' in error)
+      throw new ComputeError('pageserver-unavailable', `the pageserver's snapshot broke off: ${error.message}`, {
+        cause: error,
+      });
+    throw error;
+  } finally {
+    response.destroy();
   }
 }
 

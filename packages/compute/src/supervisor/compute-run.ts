@@ -262,6 +262,7 @@ export class ComputeRun {
     const tail = findWalTail({ config, segmentSize: WAL_SEGMENT_SIZE, startLsn, donor, term, log });
     tail.catch(() => undefined); // it is awaited late; until then its failure is not unhandled
     try {
+      const snapshot = snapshots.snapshot(startLsn, timeouts.pageserverMs);
       await snapshots.waitFor(startLsn, timeouts.pageserverMs);
       this.#phases.end('ingestWaitMs');
       this.#lease = new SnapshotLease(new SnapshotClient(http), startLsn, log);
@@ -282,7 +283,7 @@ export class ComputeRun {
         owner,
         server: postgres,
         systemSettings,
-        snapshot: snapshots.snapshot(startLsn, timeouts.pageserverMs),
+        snapshot,
         tail,
         readPages: async (relation, block, count) => {
           pages ??= await PageClient.connect({
