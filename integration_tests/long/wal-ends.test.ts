@@ -132,6 +132,7 @@ const ENDS: readonly [string, MakeEnd][] = [
   ],
   ['an xlog switch', switchAt((from) => lsn(beforePageEnd(from, 0) - 1024))],
   ['an xlog switch that ends with its page', switchAt((from) => beforePageEnd(from, SWITCH_BYTES))],
+  ['an xlog switch that ends with its segment', switchAt((from) => beforeSegmentEnd(from, SWITCH_BYTES))],
 ];
 
 describe.each(SAMPLED_MAJORS)('the WAL of PostgreSQL %i', (major) => {
