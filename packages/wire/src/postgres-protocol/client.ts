@@ -1,4 +1,4 @@
-import { connect, type Socket } from 'node:net';
+import { connect, type OnReadOpts, type Socket } from 'node:net';
 import type { Trust } from '@zenith/auth';
 import { CopyBothStream, type CopyDataHandler } from './copy-both.ts';
 import { PostgresProtocolError, PostgresServerError } from './errors.ts';
@@ -17,6 +17,12 @@ import { askForTls } from './tls.ts';
 
 /** Bound on one message from a server. PostgreSQL's walsender sends at most 128 KiB of WAL at once; XLOG_BLCKSZ × 16. Unit: bytes. */
 const MESSAGE_LENGTH_MAX = 16 * 1024 * 1024;
+
+/**
+ * What a plain socket has is read into this one buffer and handed over before anything else is read, on whichever connection: a buffer for each read, as streams make them, costs more than most messages in them. Longer
+ * than a walsender's longest message, so that most lie in it whole.
+ */
+const READ_BUFFER = Buffer.allocUnsafeSlow(256 * 1024);
 
 /** Where to and as whom. */
 export interface PostgresClientOptions {
@@ -78,13 +84,7 @@ export class PostgresClient {
               cause: error,
             });
     });
-    socket.on('data', (chunk: Buffer) => {
-      try {
-        this.#framer.push(chunk);
-      } catch (error) {
-        socket.destroy(error as Error);
-      }
-    });
+    socket.on('data', (chunk: Buffer) => this.#take(chunk)); // of TLS: plain sockets hand over what they read themselves
     this.closed = new Promise((resolve) => {
       socket.on('close', () => {
         // A walsender that is done says CommandComplete and exits at once. A status update that it has not read by then makes the kernel reset the connection.
@@ -106,7 +106,15 @@ export class PostgresClient {
    */
   static async connect(options: PostgresClientOptions): Promise<PostgresClient> {
     const { host, port, trust } = options;
-    const plain = connect({ host, port, noDelay: true, keepAlive: true });
+    let client: PostgresClient | undefined;
+    const onread: OnReadOpts = {
+      buffer: READ_BUFFER,
+      callback: (length, bytes) => {
+        if (client !== undefined) client.#take(bytes.subarray(0, length));
+        return true;
+      },
+    };
+    const plain = connect({ host, port, noDelay: true, keepAlive: true, ...(trust === undefined ? { onread } : {}) });
     let socket: Socket = plain;
     const timer = setTimeout(() => {
       socket.destroy(
@@ -118,15 +126,16 @@ export class PostgresClient {
     }, options.timeoutMs);
     try {
       if (trust !== undefined) socket = await askForTls(plain, trust, host);
-      const client = new PostgresClient(socket, options.password);
+      const started = new PostgresClient(socket, options.password);
+      client = started;
       await new Promise<void>((resolve, reject) => {
-        client.#startup = { resolve, reject };
+        started.#startup = { resolve, reject };
         const startUp = (): void => void socket.write(encodeStartup(new Map(Object.entries(options.parameters))));
         if (socket === plain) socket.once('connect', startUp);
         else startUp();
       });
-      client.#startup = undefined;
-      return client;
+      started.#startup = undefined;
+      return started;
     } finally {
       clearTimeout(timer);
     }
@@ -157,6 +166,15 @@ export class PostgresClient {
   /** Cuts the connection without a word. */
   destroy(): void {
     this.#socket.destroy();
+  }
+
+  /** Takes what was read; only borrowed. */
+  #take(bytes: Uint8Array): void {
+    try {
+      this.#framer.push(bytes);
+    } catch (error) {
+      this.#socket.destroy(error as Error);
+    }
   }
 
   #ask(sql: string, copyHandler: CopyDataHandler | undefined): Promise<QueryResult | CopyBothStream> {
