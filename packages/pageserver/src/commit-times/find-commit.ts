@@ -1,6 +1,7 @@
 import { type Lsn } from '@zenith/base';
 import { ObjectKind } from '../key-space/object.ts';
 import { NO_OBJECT } from '../key-space/object-table.ts';
+import { findObject } from '../timeline/find-object.ts';
 import type { TimelineState } from '../timeline/timeline-state.ts';
 import { decodeBatch, type CommitBatch } from './commit-batch.ts';
 import type { CommitMark } from './commit-tail.ts';
@@ -20,7 +21,7 @@ export interface FoundCommit extends CommitMark {
 /**
  * The last commit of the timeline, or of what it has from its ancestors, that ends at or before `lsn`; undefined when there is none.
  * @param lsn at most what is ingested, here and as far as it reaches into ancestors
- * @throws CorruptionError
+ * @throws CorruptionError; AbsentLayerError
  */
 export function lastCommit(state: TimelineState, lsn: Lsn): FoundCommit | undefined {
   return commitAt(state, lsn, ANY_TIME);
@@ -29,7 +30,7 @@ export function lastCommit(state: TimelineState, lsn: Lsn): FoundCommit | undefi
 /**
  * The last commit at or before `lsn` such that it and every commit before it has a time at or before `time`: where recovery with `recovery_target_time` would stop. PG: xlogrecovery.c,
  * recoveryStopsBefore(). Differs: aborts do not count. Undefined when the first commit is later, or when there is none.
- * @throws CorruptionError
+ * @throws CorruptionError; AbsentLayerError
  */
 export function commitAt(state: TimelineState, lsn: Lsn, time: CommitTime): FoundCommit | undefined {
   let limit = lsn;
@@ -41,11 +42,11 @@ export function commitAt(state: TimelineState, lsn: Lsn, time: CommitTime): Foun
   return undefined;
 }
 
-/** When the history of the first ancestor begins, by the clock of the cluster that was imported; undefined when it was made empty. @throws CorruptionError */
+/** When the history of the first ancestor begins, by the clock of the cluster that was imported; undefined when it was made empty. @throws CorruptionError; AbsentLayerError */
 export function historyBegin(state: TimelineState): FoundCommit | undefined {
   let root = state;
   while (root.ancestor !== undefined) root = root.ancestor.state;
-  const object = root.objects.find(ObjectKind.checkpoint, 0, 0, 0, 0);
+  const object = findObject(root, ObjectKind.checkpoint, 0, 0, 0, 0);
   const bytes = object === NO_OBJECT ? undefined : root.shared.reader.readSmall(root, object, root.initialLsn);
   if (bytes === undefined || bytes.length < CHECKPOINT_TIME + 8) return undefined;
   const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
@@ -84,7 +85,7 @@ function commitIn(state: TimelineState, limit: Lsn, time: CommitTime): CommitMar
 
 /** The newest batch of the timeline's own that was stored at or before `lsn`. */
 function ownBatch(state: TimelineState, lsn: Lsn): CommitBatch | undefined {
-  const object = state.objects.find(ObjectKind.commitTimes, 0, 0, 0, 0);
+  const object = findObject(state, ObjectKind.commitTimes, 0, 0, 0, 0);
   const bytes = object === NO_OBJECT ? undefined : state.shared.reader.readSmall(state, object, lsn);
   if (bytes === undefined) return undefined;
   const batch = decodeBatch(bytes);

@@ -12,6 +12,7 @@ import { visitTransactionStatus } from '@zenith/redo';
 import { ObjectKind, SlruKind } from '../key-space/object.ts';
 import { NO_OBJECT } from '../key-space/object-table.ts';
 import { ValueKind } from '../key-space/value.ts';
+import { findObject } from '../timeline/find-object.ts';
 import { pageHistory } from '../timeline/page-history.ts';
 import type { TimelineState } from '../timeline/timeline-state.ts';
 import type { CommitTime } from './commit-time.ts';
@@ -58,7 +59,7 @@ function findOnPage(
   until: Lsn,
   found: Map<TransactionInWal, TransactionEnd>,
 ): void {
-  const object = state.objects.find(ObjectKind.slru, SlruKind.clog, 0, slruSegment(page), 0);
+  const object = findObject(state, ObjectKind.slru, SlruKind.clog, 0, slruSegment(page), 0);
   if (object === NO_OBJECT) return;
   const byIndex = grouped(transactions, ({ xid }) => xid % CLOG_XACTS_PER_PAGE);
   const limits = { valuesMax: VALUES_MAX, bytesMax: BYTES_MAX };

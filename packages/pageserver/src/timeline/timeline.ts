@@ -16,11 +16,12 @@ import { ValueKind } from '../key-space/value.ts';
 import { describeLayers, type DescribedLayers } from './describe-layers.ts';
 import { StorageError } from './errors.ts';
 import { fetching, hasRemedy } from './fetch-layers.ts';
+import { findObject } from './find-object.ts';
 import { flushOldest } from './flush.ts';
 import { LsnWaiters, type WaitOptions } from './lsn-waiters.ts';
 import { pageHistory, type HistoryLimits, type PageHistory } from './page-history.ts';
 import { openLayers } from './open-layers.ts';
-import { ALL_KEYS, keysOfObject, requireOpen, requireSmallObjects, SMALL_KEYS } from './require-layers.ts';
+import { ALL_KEYS, requireSmallObjects, SMALL_KEYS } from './require-layers.ts';
 import { requireLsn } from './require-lsn.ts';
 import { scanObjects, type ScanPrefix, type ScanVisit } from './scan.ts';
 import { timelineSizes, type TimelineSizes } from './sizes.ts';
@@ -112,11 +113,7 @@ export class Timeline {
 
   /** The id of an object, or NO_OBJECT when nobody has ever put anything for it: all reads accept that and say that it does not exist. @throws AbsentLayerError; CorruptionError */
   find(kind: ObjectKind, spc: number, db: number, rel: number, fork: number): ObjectId {
-    const { objects } = this.#state;
-    const found = objects.find(kind, spc, db, rel, fork);
-    if (found !== NO_OBJECT) return found;
-    requireOpen(this.#state, keysOfObject(kind, spc, db, rel, fork));
-    return objects.find(kind, spc, db, rel, fork);
+    return findObject(this.#state, kind, spc, db, rel, fork);
   }
 
   /**
