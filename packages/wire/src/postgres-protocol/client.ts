@@ -1,4 +1,4 @@
-import { connect, type OnReadOpts, type Socket } from 'node:net';
+import { connect, type Socket } from 'node:net';
 import type { Trust } from '@zenith/auth';
 import { CopyBothStream, type CopyDataHandler } from './copy-both.ts';
 import { PostgresProtocolError, PostgresServerError } from './errors.ts';
@@ -17,12 +17,6 @@ import { askForTls } from './tls.ts';
 
 /** Bound on one message from a server. PostgreSQL's walsender sends at most 128 KiB of WAL at once; XLOG_BLCKSZ × 16. Unit: bytes. */
 const MESSAGE_LENGTH_MAX = 16 * 1024 * 1024;
-
-/**
- * What a plain socket has is read into this one buffer and handed over before anything else is read, on whichever connection: a buffer for each read, as streams make them, costs more than most messages in them. Longer
- * than a walsender's longest message, so that most lie in it whole.
- */
-const READ_BUFFER = Buffer.allocUnsafeSlow(256 * 1024);
 
 /** Where to and as whom. */
 export interface PostgresClientOptions {
@@ -84,7 +78,13 @@ export class PostgresClient {
               cause: error,
             });
     });
-    socket.on('data', (chunk: Buffer) => this.#take(chunk)); // of TLS: plain sockets hand over what they read themselves
+    socket.on('data', (chunk: Buffer) => {
+      try {
+        this.#framer.push(chunk);
+      } catch (error) {
+        socket.destroy(error as Error);
+      }
+    });
     this.closed = new Promise((resolve) => {
       socket.on('close', () => {
         // A walsender that is done says CommandComplete and exits at once. A status update that it has not read by then makes the kernel reset the connection.
@@ -106,15 +106,7 @@ export class PostgresClient {
    */
   static async connect(options: PostgresClientOptions): Promise<PostgresClient> {
     const { host, port, trust } = options;
-    let client: PostgresClient | undefined;
-    const onread: OnReadOpts = {
-      buffer: READ_BUFFER,
-      callback: (length, bytes) => {
-        if (client !== undefined) client.#take(bytes.subarray(0, length));
-        return true;
-      },
-    };
-    const plain = connect({ host, port, noDelay: true, keepAlive: true, ...(trust === undefined ? { onread } : {}) });
+    const plain = connect({ host, port, noDelay: true, keepAlive: true });
     let socket: Socket = plain;
     const timer = setTimeout(() => {
       socket.destroy(
@@ -126,16 +118,15 @@ export class PostgresClient {
     }, options.timeoutMs);
     try {
       if (trust !== undefined) socket = await askForTls(plain, trust, host);
-      const started = new PostgresClient(socket, options.password);
-      client = started;
+      const client = new PostgresClient(socket, options.password);
       await new Promise<void>((resolve, reject) => {
-        started.#startup = { resolve, reject };
+        client.#startup = { resolve, reject };
         const startUp = (): void => void socket.write(encodeStartup(new Map(Object.entries(options.parameters))));
         if (socket === plain) socket.once('connect', startUp);
         else startUp();
       });
-      started.#startup = undefined;
-      return started;
+      client.#startup = undefined;
+      return client;
     } finally {
       clearTimeout(timer);
     }
@@ -166,15 +157,6 @@ export class PostgresClient {
   /** Cuts the connection without a word. */
   destroy(): void {
     this.#socket.destroy();
-  }
-
-  /** Takes what was read; only borrowed. */
-  #take(bytes: Uint8Array): void {
-    try {
-      this.#framer.push(bytes);
-    } catch (error) {
-      this.#socket.destroy(error as Error);
-    }
   }
 
   #ask(sql: string, copyHandler: CopyDataHandler | undefined): Promise<QueryResult | CopyBothStream> {

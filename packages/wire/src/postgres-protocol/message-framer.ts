@@ -48,18 +48,12 @@ export class MessageFramer {
   }
 
   /**
-   * Takes the next bytes of the stream and hands over every message that is whole. `chunk` is only borrowed: what cannot be handed over yet is copied.
+   * Takes the next bytes of the stream and hands over every message that is whole. Owns `chunk` from now on.
    * @throws PostgresProtocolError `protocol-violation` when a length is impossible, and whatever the handler throws
    */
   push(chunk: Uint8Array): void {
-    if (this.#paused || this.#draining) {
-      this.#waiting.push(new Uint8Array(chunk));
-      return;
-    }
     this.#waiting.push(chunk);
     this.#drain();
-    const rest = this.#waiting[0]; // a handler paused: nothing but this chunk was there
-    if (rest !== undefined) this.#waiting[0] = new Uint8Array(rest);
   }
 
   #drain(): void {
