@@ -12,6 +12,9 @@ const run = promisify(execFile);
 /** A monitor, an object store in memory and a gateway take some 15 s. Unit: ms. */
 const START_TIMEOUT_MS = 120_000;
 
+/** Attempts at a start. */
+const STARTS_MAX = 4;
+
 /** The account that {@link Radosgw} makes; to be in the environment of whoever uses it. */
 export const S3_CREDENTIALS = { AWS_ACCESS_KEY_ID: 'zenith', AWS_SECRET_ACCESS_KEY: 'zenith-secret' } as const;
 
@@ -28,17 +31,20 @@ export class Radosgw {
     this.#configuration = join(this.#directory.path, 'ceph.conf');
   }
 
-  /** Starts one; ready to be used when it resolves. */
+  /** Starts one; ready to be used when it resolves. A Ceph that does not come up is given up and made anew: now and then its monitor refuses its own storage daemon (`wrong fsid`), which dies of it. */
   static async start(): Promise<Radosgw> {
-    const [monitorPort, port] = [await freePort(), await freePort()];
-    const radosgw = new Radosgw(port);
-    try {
-      await radosgw.#start(monitorPort, port);
-    } catch (error) {
-      await radosgw.remove();
-      throw error;
+    for (let attempt = 1; ; attempt++) {
+      const [monitorPort, port] = [await freePort(), await freePort()];
+      const radosgw = new Radosgw(port);
+      try {
+        await radosgw.#start(monitorPort, port);
+        return radosgw;
+      } catch (error) {
+        await radosgw.remove();
+        if (attempt === STARTS_MAX) throw error;
+        console.error(error);
+      }
     }
-    return radosgw;
   }
 
   async #start(monitorPort: number, port: number): Promise<void> {
@@ -86,9 +92,9 @@ rgw_thread_pool_size = 16
     await untilListening(monitorPort, monitor);
     await this.#runWhenReady('ceph', '--connect-timeout', '30', 'osd', 'new', cluster, '0');
     await this.#run('ceph-osd', '-i', '0', '--mkfs', '--osd-uuid', cluster);
-    this.#spawn('ceph-osd', '-i', '0');
+    const storage = this.#spawn('ceph-osd', '-i', '0');
     const gateway = this.#spawn('radosgw', '-n', 'client.rgw');
-    await untilListening(port, gateway);
+    await untilListening(port, gateway, storage);
     const { AWS_ACCESS_KEY_ID: key, AWS_SECRET_ACCESS_KEY: secret } = S3_CREDENTIALS;
     await this.#run(
       'radosgw-admin',
@@ -162,11 +168,12 @@ rgw_thread_pool_size = 16
   }
 }
 
-/** Resolves when something listens on the port. These servers tell nobody that they are ready, so that it is asked again and again. */
-async function untilListening(port: number, child: ChildProcess): Promise<void> {
+/** Resolves when something listens on the port; rejects when one of the processes ends before. These servers tell nobody that they are ready, so that it is asked again and again. */
+async function untilListening(port: number, ...children: readonly [ChildProcess, ...ChildProcess[]]): Promise<void> {
   const end = Date.now() + START_TIMEOUT_MS;
   while (Date.now() < end) {
-    if (child.exitCode !== null) throw new Error(`${child.spawnfile} ended with status ${child.exitCode}`);
+    for (const { spawnfile, exitCode, signalCode } of children)
+      if (exitCode !== null || signalCode !== null) throw new Error(`${spawnfile} ended: ${exitCode ?? signalCode}`);
     const listening = await new Promise<boolean>((resolve) => {
       const socket = connect(port, '127.0.0.1');
       socket.once('connect', () => {
@@ -178,5 +185,5 @@ async function untilListening(port: number, child: ChildProcess): Promise<void> 
     if (listening) return;
     await new Promise((resolve) => setTimeout(resolve, 100));
   }
-  throw new Error(`${child.spawnfile} did not listen on port ${port} in time`);
+  throw new Error(`${children[0].spawnfile} did not listen on port ${port} in time`);
 }
