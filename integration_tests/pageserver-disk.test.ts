@@ -42,6 +42,9 @@ describe.skipIf(reason !== undefined)('the disk of the pageserver', () => {
 
   const timeline = (): Promise<TimelineJson> => pageserverTimeline(zenith, 'main');
 
+  const pageserverState = async (): Promise<string | undefined> =>
+    (await zenith.status()).nodes.find(({ service }) => service === 'pageserver')?.status;
+
   const SUMS = 'select count(*)::int as count, sum(hashtext(text))::text as sum from t';
   const expected = (rows: number): Promise<object[]> =>
     zenith.query(
@@ -72,6 +75,7 @@ describe.skipIf(reason !== undefined)('the disk of the pageserver', () => {
           { timeout: 60_000 },
         )
         .toBe(true);
+      expect(await pageserverState()).toBe('degraded');
       expect(await zenith.query('reader', SUMS)).toEqual(await expected(20_000));
       expect(await zenith.query('main', SUMS)).toEqual(await expected(120_000));
       const refused = await zenith.try('branch', 'none', 'main@' + (await timeline()).diskConsistentLsn);
@@ -83,6 +87,7 @@ describe.skipIf(reason !== undefined)('the disk of the pageserver', () => {
         .poll(async () => parseLsn((await timeline()).diskConsistentLsn), { timeout: 120_000 })
         .toBeGreaterThanOrEqual(commitLsn);
       expect((await timeline()).flushError).toBeNull();
+      expect(await pageserverState()).toBe('running');
       await zenith.run('branch', 'later', `main@${formatLsn(commitLsn)}`);
       await zenith.startPostgres('later');
       expect(await zenith.query('later', SUMS)).toEqual(await expected(120_000));

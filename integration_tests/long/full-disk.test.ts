@@ -67,13 +67,7 @@ describe.skipIf(reason !== undefined)(`full disks${reason === undefined ? '' : `
 
   /** What `zenith status` says of a safekeeper. */
   async function ailment(id: number): Promise<string> {
-    const { nodes } = await zenith.json<{
-      readonly nodes: readonly {
-        readonly id: number | null;
-        readonly status: string;
-        readonly message: string | null;
-      }[];
-    }>('status');
+    const { nodes } = await zenith.status();
     const node = nodes.find((one) => one.id === id);
     return `${node?.status} ${node?.message ?? ''}`;
   }

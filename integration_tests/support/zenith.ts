@@ -22,6 +22,8 @@ export type ServiceName = 'pageserver' | `safekeeper ${number}` | `compute ${str
 interface NodeJson {
   readonly service: string;
   readonly id: number | null;
+  readonly status: string;
+  readonly message: string | null;
   readonly port: number;
   readonly httpPort: number;
 }

@@ -236,7 +236,7 @@ describe('the pageserver process', () => {
     expect(status).toMatchObject({ pgMajor: 18, ingest: 'following', ancestorTimeline: null });
     const metrics = await (await fetch(`http://127.0.0.1:${addresses.http.port}/metrics`)).text();
     expect(metrics).toMatch(/zenith_pageserver_ingested_records\{rmgr="heap"\} \d+/);
-    expect((await api(addresses, '/healthz')).json).toEqual({ status: 'ok', broken: [] });
+    expect((await api(addresses, '/healthz')).json).toEqual({ status: 'ok', broken: [], flushFailing: [] });
 
     // A branch at that LSN serves the same pages, and its snapshot holds what a compute needs.
     const child = newTimelineId();

@@ -173,6 +173,8 @@ const healthAnswer = v.object({
   broken: v.optional(v.array(v.string()), []),
   /** Wait for room on the disk. */
   diskFull: v.optional(v.array(v.string()), []),
+  /** Cannot be written to the disk. */
+  flushFailing: v.optional(v.array(v.string()), []),
 });
 
 /**
@@ -180,13 +182,18 @@ const healthAnswer = v.object({
  * @returns undefined when all is well; else which timelines it cannot serve, though it serves the others
  */
 export function readHealth(service: string, answer: unknown): string | undefined {
-  const { status, broken, diskFull } = checkAnswer(service, healthAnswer, answer);
+  const { status, broken, diskFull, flushFailing } = checkAnswer(service, healthAnswer, answer);
   if (status === 'ok') return undefined;
   const ailments = [
     ...(broken.length === 0 ? [] : [`timeline ${broken.join(', ')} cannot be served; see its log`]),
     ...(diskFull.length === 0
       ? []
       : [`its disk is full: timeline ${diskFull.join(', ')} goes on by itself when there is room`]),
+    ...(flushFailing.length === 0
+      ? []
+      : [
+          `it cannot write timeline ${flushFailing.join(', ')} to its disk, and tries again by itself; see its log for the reason`,
+        ]),
   ];
   return ailments.length === 0 ? status : ailments.join('; ');
 }

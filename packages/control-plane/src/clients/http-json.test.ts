@@ -17,6 +17,7 @@ async function call(listener: RequestListener, more: Partial<HttpCall> = {}): Pr
   const { port } = server.address() as AddressInfo;
   return callHttp({
     service: 'the service',
+    startedBy: 'zenith start',
     host: '127.0.0.1',
     port,
     token: undefined,
@@ -87,6 +88,7 @@ test('nobody listening means not running', async () => {
   await expect(
     callHttp({
       service: 'the service',
+      startedBy: 'zenith start',
       host: '127.0.0.1',
       port,
       token: undefined,
@@ -95,5 +97,8 @@ test('nobody listening means not running', async () => {
       path: '/',
       timeoutMs: 5_000,
     }),
-  ).rejects.toMatchObject({ code: 'not-running' });
+  ).rejects.toMatchObject({
+    code: 'not-running',
+    message: expect.stringMatching(/^the service does not answer on .*; start it with 'zenith start'$/) as string,
+  });
 });

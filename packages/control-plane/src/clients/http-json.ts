@@ -9,6 +9,8 @@ const RESPONSE_BYTES_MAX = 4 * 1024 * 1024;
 export interface HttpCall {
   /** For messages: "the pageserver". */
   readonly service: string;
+  /** The command that starts it, told when nobody listens there. */
+  readonly startedBy: string;
   readonly host: string;
   readonly port: number;
   readonly method: 'GET' | 'POST' | 'PUT' | 'DELETE';
@@ -101,12 +103,13 @@ function exchange(call: HttpCall): Promise<{ status: number; text: string }> {
         ),
       );
     }, call.timeoutMs);
-    const fail = (error: Error): void => {
+    const fail = (error: NodeJS.ErrnoException): void => {
       clearTimeout(timer);
+      const remedy = error.code === 'ECONNREFUSED' ? `; start it with '${call.startedBy}'` : '';
       reject(
         new ControlPlaneError(
           'not-running',
-          `${call.service} does not answer on ${where}: ${error.message || (error as NodeJS.ErrnoException).code}`,
+          `${call.service} does not answer on ${where}: ${error.message || error.code}${remedy}`,
           { cause: error },
         ),
       );

@@ -215,7 +215,7 @@ export class PageserverClient {
   ): Promise<unknown> {
     const token = await this.#operator.token();
     const { trust } = this.#operator;
-    const to = { service: SERVICE, host: this.#host, port: this.#port };
+    const to = { service: SERVICE, startedBy: 'zenith start', host: this.#host, port: this.#port };
     return callHttp({ ...to, token, trust, method, path, body, timeoutMs });
   }
 }

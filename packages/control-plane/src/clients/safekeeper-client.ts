@@ -136,6 +136,7 @@ export class SafekeeperClient {
     const token = await this.#operator.token();
     return callHttp({
       service: this.#service,
+      startedBy: 'zenith start',
       host: this.#host,
       port: this.#port,
       token,

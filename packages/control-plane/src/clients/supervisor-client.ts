@@ -9,6 +9,7 @@ const TIMEOUT_MS = 5_000;
 /** The interface of one compute's supervisor. Every method throws what {@link callHttp} throws. */
 export class SupervisorClient {
   readonly #service: string;
+  readonly #startedBy: string;
   readonly #host: string;
   readonly #port: number;
   readonly #operator: Operator;
@@ -16,6 +17,7 @@ export class SupervisorClient {
   /** @param endpoint for messages */
   constructor({ config, operator }: Pick<Repository, 'config' | 'operator'>, endpoint: string, httpPort: number) {
     this.#service = `the compute of '${endpoint}'`;
+    this.#startedBy = `zenith pg start ${endpoint}`;
     this.#operator = operator;
     this.#host = config.host;
     this.#port = httpPort;
@@ -42,6 +44,7 @@ export class SupervisorClient {
     const token = await this.#operator.token();
     return callHttp({
       service: this.#service,
+      startedBy: this.#startedBy,
       host: this.#host,
       port: this.#port,
       token,

@@ -114,7 +114,8 @@ async function write({ layout }: Repository, holder: string, tokens: ReadonlyMap
 function filesIn(folder: string): string[] {
   try {
     return readdirSync(folder);
-  } catch {
-    return []; // there is no such folder yet
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return []; // there is no such folder yet
+    throw error;
   }
 }

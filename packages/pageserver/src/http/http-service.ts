@@ -148,7 +148,12 @@ export class HttpService {
     const server = this.#server;
     server.get('/healthz', () => {
       const broken = [...store.broken.keys()];
-      return { status: broken.length === 0 ? 'ok' : 'degraded', broken }; // one broken timeline is no reason to restart the others
+      const flushFailing = store
+        .list()
+        .filter((timeline) => timeline.isFlushFailing)
+        .map(({ tenant, timeline }) => `${tenant}/${timeline}`);
+      // One broken timeline is no reason to restart the others, nor is a full disk.
+      return { status: broken.length + flushFailing.length === 0 ? 'ok' : 'degraded', broken, flushFailing };
     });
     server.get('/metrics', async (_request, reply) => reply.type(metrics.contentType).send(await metrics.metrics()));
     server.get('/v1/status', () => ({

@@ -91,6 +91,11 @@ export class Timeline {
     return first === undefined || first.frozen ? 0 : first.memoryBytes;
   }
 
+  /** True from a flush that failed to the next that succeeds. */
+  get isFlushFailing(): boolean {
+    return this.#flushError !== undefined;
+  }
+
   /** Counts and sizes, for metrics and people. */
   get statistics(): TimelineStatistics {
     return timelineStatistics(this.#state, this.#waiters.count, this.#flushError, this.#compactionError);
