@@ -155,7 +155,7 @@ class Scene {
   async #branch(from: Line, lsn: Lsn): Promise<void> {
     const n = this.lines.length + 1;
     const made = this.#store.createBranch(TENANT, timelineId(n), timelineId(from.n), lsn);
-    if (lsn < from.writer.timeline.gcCutoff) {
+    if (lsn < from.writer.timeline.gcCutoff && !from.leases.has(lsn)) {
       await this.#refused(made, 'lsn-outside-history');
       return;
     }
