@@ -1,9 +1,11 @@
+import { availableParallelism } from 'node:os';
 import { parseArgs } from 'node:util';
-import { crashedServer, type CrashedServer, type RecoveredServer } from './redo/crashed-server.ts';
+import type { Lsn } from '@zenith/base';
+import { crashedServer, type CrashedServer } from './redo/crashed-server.ts';
 import { decodeTimes } from './redo/decode.ts';
 import { insertHistory, rebuildPages } from './redo/pages.ts';
 import { pipeRoundTrip } from './redo/pipe-floor.ts';
-import { Replay } from './redo/replay.ts';
+import { ShardedReplay, type WalToReplay } from './redo/sharded-replay.ts';
 import { ginAndGist, tpcb, type Workload } from './redo/workloads.ts';
 import { atLeast, medianOf, print, rateAtLeast, ratioAtMost, type Measurement } from './support/report.ts';
 
@@ -16,6 +18,8 @@ const { values } = parseArgs({
   },
 });
 const rounds = Number(values.rounds);
+/** A core a shard, of which large machines have more than one timeline would be given. */
+const SHARDS = Math.min(availableParallelism(), 8);
 
 const measurements: Measurement[] = [];
 const report = (measurement: Measurement): void => {
@@ -23,71 +27,73 @@ const report = (measurement: Measurement): void => {
   print(measurement);
 };
 
-/** One recovery by a stock server, and the same replay by us. */
-async function replayOnce(
-  crashed: CrashedServer,
-): Promise<{ readonly recovery: RecoveredServer; readonly replay: Replay; readonly seconds: number }> {
-  const recovery = await crashed.recover();
-  const replay = new Replay(crashed.pgMajor, crashed.base);
+/** Records/s of one replay. */
+async function rateOf(
+  replay: ShardedReplay,
+  wal: WalToReplay,
+): Promise<{ readonly records: number; readonly rate: number }> {
   const from = performance.now();
-  replay.run(crashed.walDirectory, recovery.start, recovery.end);
-  const seconds = (performance.now() - from) / 1000;
-  replay.close();
-  return { recovery, replay, seconds };
+  const records = await replay.run(wal);
+  return { records, rate: records / ((performance.now() - from) / 1000) };
 }
 
 /** Decoding, and redo of all pages, of what a workload wrote, against the stock server's recovery; for `withPages` also single pages against the pipe. */
 async function measure(workload: Workload, withPages: boolean): Promise<void> {
   const crashed = await crashedServer(workload);
+  const [sharded, single] = [new ShardedReplay(SHARDS), new ShardedReplay(1)];
   try {
     const ours: number[] = [];
+    const oursInOne: number[] = [];
     const theirs: number[] = [];
-    await replayOnce(crashed); // the pageserver runs for weeks: what a cold compiler costs is not measured
-    for (let round = 0; round < rounds; round++) {
-      const { recovery, replay, seconds } = await replayOnce(crashed);
-      ours.push(replay.records / seconds);
-      theirs.push(replay.records / recovery.seconds);
-      if (round < rounds - 1) continue;
-
-      const pages = replay.verify(recovery.recovered, recovery.end);
-      console.log(
-        `${workload.name}: ${replay.records} records, ${replay.blocks} blocks redone, ${pages} pages the same as the server's`,
-      );
-      const times = decodeTimes(crashed.pgMajor, crashed.walDirectory, recovery.start);
-      report(
-        rateAtLeast(
-          `decode, WAL of ${workload.name}`,
-          times.records / times.decode / 1e6,
-          3,
-          'M records/s',
-          `${(times.bytes / times.records).toFixed(0)} bytes a record, ${(times.bytes / times.decode / 1e6).toFixed(0)} MB/s, ${(times.decode / times.checksums).toFixed(2)}× of the checksums alone`,
-        ),
-      );
-      if (withPages) {
-        const page = rebuildPages(
-          crashed.pgMajor,
-          insertHistory(crashed.pgMajor, crashed.walDirectory, recovery.start),
-        );
-        const pipe = pipeRoundTrip();
-        const us = (ns: number): number => ns / 1000;
-        report(ratioAtMost('one heap insert on a cold page against a pipe', us(page.oneInsert), us(pipe), 0.2, 'µs'));
+    // The round before the first: the pageserver runs for weeks, what a cold compiler costs is not measured.
+    for (let round = -1; round < rounds; round++) {
+      const recovery = await crashed.recover();
+      const { start, end } = recovery;
+      const wal = { major: crashed.pgMajor, base: crashed.base, walDirectory: crashed.walDirectory, start, end };
+      const one = await rateOf(single, wal);
+      await single.forget();
+      const all = await rateOf(sharded, wal);
+      if (round === rounds - 1)
         console.log(
-          `      ${page.inserts} heap inserts on a page: ${us(page.allInserts).toFixed(2)} µs, ${(page.allInserts / pipe).toFixed(2)}× of the pipe's round trip`,
+          `${workload.name}: ${all.records} records; ${await sharded.verify(recovery.recovered, end)} pages the same as the server's`,
         );
-      }
+      await sharded.forget();
+      if (round < 0) continue;
+      oursInOne.push(one.rate);
+      ours.push(all.rate);
+      theirs.push(all.records / recovery.seconds);
+      if (round === 0) await measureParts(workload, crashed, start, withPages);
     }
-    report(
-      atLeast(
-        `decode + redo, WAL of ${workload.name}, against stock`,
-        medianOf(ours) / 1000,
-        medianOf(theirs) / 1000,
-        1,
-        'k records/s',
-      ),
+    const name = `decode + redo, WAL of ${workload.name}, against stock`;
+    report(atLeast(name, medianOf(ours) / 1000, medianOf(theirs) / 1000, 1, `k records/s, ${SHARDS} shards`));
+    console.log(
+      `      in one shard, on one core as the server: ${(medianOf(oursInOne) / medianOf(theirs)).toFixed(2)}× (${(medianOf(oursInOne) / 1000).toFixed(0)} k records/s)`,
     );
   } finally {
+    await Promise.all([sharded.end(), single.end()]);
     await crashed.remove();
   }
+}
+
+async function measureParts(workload: Workload, crashed: CrashedServer, start: Lsn, withPages: boolean): Promise<void> {
+  const times = decodeTimes(crashed.pgMajor, crashed.walDirectory, start);
+  report(
+    rateAtLeast(
+      `decode, WAL of ${workload.name}`,
+      times.records / times.decode / 1e6,
+      3,
+      'M records/s',
+      `${(times.bytes / times.records).toFixed(0)} bytes a record, ${(times.bytes / times.decode / 1e6).toFixed(0)} MB/s, ${(times.decode / times.checksums).toFixed(2)}× of the checksums alone`,
+    ),
+  );
+  if (!withPages) return;
+  const page = rebuildPages(crashed.pgMajor, insertHistory(crashed.pgMajor, crashed.walDirectory, start));
+  const pipe = pipeRoundTrip();
+  const us = (ns: number): number => ns / 1000;
+  report(ratioAtMost('one heap insert on a cold page against a pipe', us(page.oneInsert), us(pipe), 0.2, 'µs'));
+  console.log(
+    `      ${page.inserts} heap inserts on a page: ${us(page.allInserts).toFixed(2)} µs, ${(page.allInserts / pipe).toFixed(2)}× of the pipe's round trip`,
+  );
 }
 
 await measure(tpcb(Number(values.transactions)), true);

@@ -43,14 +43,17 @@ import {
   redoBlock,
   startTransactionStatus,
 } from '@zenith/redo';
+import { PAGES_PER_STRIPE, WHOLE, isInShard, type Shard } from './shard.ts';
 
 const CHUNK = 128 * 1024;
 const PAGES_PER_SLAB = 8192;
 /** Pages that are read from a file at once, as the server combines its reads. */
-const PAGES_PER_READ = 16;
+const PAGES_PER_READ = PAGES_PER_STRIPE;
 const FORKS = 4;
 const OPERATION_BYTES_MAX = 64 * 1024;
 const PG_TIMELINE = 1;
+/** In the place of a relation's number; relations of users have larger ones. */
+const COMMIT_LOG = 0;
 
 /** Calls `take` with the WAL of a directory in chunks, from `start` on. The chunk is borrowed until `take` returns. */
 export function readWal(walDirectory: string, start: Lsn, take: (chunk: Uint8Array) => void): void {
@@ -105,11 +108,12 @@ function emptyForks(): (Page | undefined)[][] {
 
 /**
  * Decodes WAL and redoes it on every page it touches, in memory: what a server's recovery does with its buffers. Pages come from the files of `base` when they are first touched, their neighbours with them.
- * The visibility map bits that heap records clear, and the commit log, are redone, too.
+ * The visibility map bits that heap records clear, and the commit log, are redone, too. A replay of one shard decodes all WAL and redoes the pages of that shard.
  */
 export class Replay {
   readonly #major: PgMajor;
   readonly #base: string;
+  readonly #shard: Shard;
   readonly #relations = new Map<number, RelationPages>();
   readonly #files = new Map<string, BaseFile | undefined>();
   readonly #commitLog: Page[] = [];
@@ -122,12 +126,11 @@ export class Replay {
   #last: RelationPages | undefined;
   /** Records decoded. */
   records = 0;
-  /** Times a page was redone. */
-  blocks = 0;
 
-  constructor(major: PgMajor, base: string) {
+  constructor(major: PgMajor, base: string, shard: Shard = WHOLE) {
     this.#major = major;
     this.#base = base;
+    this.#shard = shard;
   }
 
   /** Replays from `start` on, the record that begins at `last` included. */
@@ -148,7 +151,7 @@ export class Replay {
     for (let id = 0; id < record.blockCount; id++) {
       const block = record.blocks[id] as BlockReference;
       if (!block.inUse || block.fork === FSM_FORKNUM) continue;
-      this.blocks++;
+      if (!isInShard(this.#shard, block.rel, block.fork, block.block)) continue;
       const page = this.#page(record.rmid, block.spc, block.db, block.rel, block.fork, block.block);
       redoBlock(this.#major, record, id, page);
     }
@@ -166,6 +169,7 @@ export class Replay {
       const mapBlock = visibilityMapBlock(clears.heapBlocks[i] as number);
       if (mapBlock === previous) continue;
       previous = mapBlock;
+      if (!isInShard(this.#shard, heap.rel, VISIBILITYMAP_FORKNUM, mapBlock)) continue;
       const length = encodeVisibilityMapClears(this.#operation, 0, clears, mapBlock);
       const page = this.#page(record.rmid, heap.spc, heap.db, heap.rel, VISIBILITYMAP_FORKNUM, mapBlock);
       applyOperation(this.#operation, 0, length, page, record.endLsn);
@@ -190,6 +194,7 @@ export class Replay {
     lsn: Lsn,
   ): void {
     const number = Math.floor(xid / CLOG_XACTS_PER_PAGE);
+    if (!isInShard(this.#shard, COMMIT_LOG, 0, number)) return;
     const page = (this.#commitLog[number] ??= this.#newPage());
     const end = appendTransaction(this.#operation, startTransactionStatus(this.#operation, 0, status), xid);
     applyOperation(this.#operation, 0, end, page, lsn);

@@ -6,6 +6,9 @@ import type { Zenith } from './zenith.ts';
 
 /** Longest pause between two attempts of an upload, and an attempt. Unit: ms. */
 const RESUME_MAX_MS = 90_000;
+/** How long remote storage refuses at least: as short as the attempts take by default, `ZENITH_OUTAGE_SECONDS=300` for the long form. */
+const OUTAGE_MS = Number(process.env['ZENITH_OUTAGE_SECONDS'] ?? 0) * 1000;
+const ROWS_A_COMMIT = 500;
 
 async function failures(zenith: Zenith): Promise<number> {
   const { pageserverHttpPort } = await zenith.branch('main');
@@ -22,30 +25,45 @@ async function expected(zenith: Zenith, rows: number): Promise<object[]> {
   return zenith.query('main', `${sums} from generate_series(1, ${rows}) i`);
 }
 
+/** Commits and reads until `end`, a time of performance.now(). @returns how many rows there are then */
+async function workUntil(zenith: Zenith, rows: number, end: number): Promise<number> {
+  let now = rows;
+  while (performance.now() < end) {
+    await insertRows(zenith, now + 1, now + ROWS_A_COMMIT);
+    now += ROWS_A_COMMIT;
+    expect(await zenith.query('main', `select text from t where id = ${now - ROWS_A_COMMIT}`)).toHaveLength(1);
+  }
+  return now;
+}
+
+async function insertRows(zenith: Zenith, from: number, to: number): Promise<void> {
+  await zenith.query('main', `insert into t select i, md5(i::text) from generate_series(${from}, ${to}) i`);
+}
+
 /** Takes remote storage away from a repository that reaches it through `link`: what is local goes on, and all of it is there in the end. */
 export async function survivesOutage(zenith: Zenith, link: TcpProxy): Promise<void> {
   await zenith.run('start');
   await zenith.startPostgres('main');
   await zenith.query('main', 'create table t as select i as id, md5(i::text) as text from generate_series(1, 20000) i');
   const before = await uploadBranch(zenith, 'main');
-  const insert = (from: number, to: number): Promise<object[]> =>
-    zenith.query('main', `insert into t select i, md5(i::text) from generate_series(${from}, ${to}) i`);
   link.state = 'cut';
-  await insert(20_001, 40_000);
+  await insertRows(zenith, 20_001, 40_000);
   expect(await flushBranch(zenith, 'main')).toBeGreaterThan(before);
   await expectLocalService(zenith, 'silent', 40_000);
   link.state = 'refused';
-  await insert(40_001, 60_000);
+  const end = performance.now() + OUTAGE_MS;
+  await insertRows(zenith, 40_001, 60_000);
   await flushBranch(zenith, 'main');
   // Attempts, each with retries of its own, and the pauses between them.
   await expect.poll(() => failures(zenith), { timeout: RESUME_MAX_MS }).toBeGreaterThanOrEqual(3);
   expect(await pageserverTimeline(zenith, 'main')).toMatchObject({ uploads: 'retrying' });
   expect(parseLsn((await pageserverTimeline(zenith, 'main')).remoteConsistentLsn)).toBe(before);
-  await expectLocalService(zenith, 'refused', 60_000);
+  const rows = await workUntil(zenith, 60_000, end);
+  await expectLocalService(zenith, 'refused', rows);
   await zenith.run('restart');
-  await insert(60_001, 70_000);
+  await insertRows(zenith, rows + 1, rows + 10_000);
   const durable = await flushBranch(zenith, 'main');
-  await expectLocalService(zenith, 'restarted', 70_000);
+  await expectLocalService(zenith, 'restarted', rows + 10_000);
   link.state = 'open';
   for (const branch of ['main', 'silent', 'refused', 'restarted'])
     await expect
