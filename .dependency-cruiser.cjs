@@ -1,6 +1,6 @@
 // The law of the packages (docs/architecture.md): a lower layer never imports a higher one, services never import each other, pure packages
 // do no I/O, production never imports tests.
-const layers = [['base'], ['pg-format', 'redo', 'consensus', 'wire', 'remote-storage', 'auth'], ['pageserver', 'safekeeper', 'compute'], ['control-plane'], ['cli']];
+const layers = [['base'], ['pg-format', 'redo', 'consensus', 'wire', 'remote-storage', 'auth', 'service'], ['pageserver', 'safekeeper', 'compute'], ['control-plane'], ['cli']];
 const above = (layer) => layers.slice(layer + 1).flat().join('|');
 
 module.exports = {

@@ -1,12 +1,12 @@
 import { certificateOf, gateOf } from '@zenith/auth';
 import { LogOutput } from '@zenith/base';
+import { PidFile, reportStart } from '@zenith/service';
 import { Command } from 'commander';
 import { join, resolve } from 'node:path';
 import { pino } from 'pino';
 import { messageOf } from './errors.ts';
 import { readComputeConfig } from './supervisor/config.ts';
 import { SupervisorHttp } from './supervisor/http.ts';
-import { releasePidFile, takePidFile } from './supervisor/pid-file.ts';
 import type { SupervisorState } from './supervisor/status.ts';
 import { Supervisor } from './supervisor/supervisor.ts';
 
@@ -21,24 +21,14 @@ const EXIT_CODE: Readonly<Record<SupervisorState, number>> = {
   fenced: 3,
 };
 
-/** Tells whoever spawned this process, when there is an IPC channel. */
-function report(message: object): Promise<void> {
-  return new Promise((sent) => {
-    if (process.send === undefined) sent();
-    else process.send(message, () => sent()); // the parent may be gone: that is no reason to stop
-  });
-}
-
 async function serve(dataDir: string): Promise<void> {
   const log = pino({ name: 'compute', level: process.env['ZENITH_LOG_LEVEL'] ?? 'info' }, new LogOutput());
-  const pidFile = join(dataDir, 'supervisor.pid');
   let exitCode = 1;
-  let pidFileTaken = false;
+  let pidFile: PidFile | undefined;
   let http: SupervisorHttp | undefined;
   try {
     const config = readComputeConfig(join(dataDir, 'compute.json'));
-    takePidFile(pidFile, dataDir);
-    pidFileTaken = true;
+    pidFile = PidFile.acquire(join(dataDir, 'supervisor.pid'));
     const supervisor = new Supervisor(config, dataDir, log);
     const { tenant, timeline } = config;
     const gate = gateOf(config.auth, log);
@@ -59,7 +49,7 @@ async function serve(dataDir: string): Promise<void> {
     const onSignal = (): void => supervisor.stop(signals++ === 0 ? 'fast' : 'immediate');
     process.on('SIGTERM', onSignal).on('SIGINT', onSignal);
     await supervisor.start();
-    await report({
+    await reportStart({
       ready: true,
       postgresPort: config.postgres.port,
       httpPort: http.port,
@@ -70,10 +60,10 @@ async function serve(dataDir: string): Promise<void> {
     exitCode = EXIT_CODE[state];
   } catch (error) {
     log.error({ err: error }, 'compute failed to start');
-    await report({ ready: false, error: messageOf(error) });
+    await reportStart({ ready: false, error: messageOf(error) });
   } finally {
     http?.close();
-    if (pidFileTaken) releasePidFile(pidFile);
+    pidFile?.release();
   }
   process.exit(exitCode);
 }

@@ -98,7 +98,7 @@ export {
 export { scrubRemoteStorage, type ScrubReport, type ScrubRequest } from './nodes/scrub.ts';
 export { nodeId, type NodeId } from '@zenith/consensus';
 export { PG_MAJORS, type PgMajor } from '@zenith/pg-format';
-export { isAlive, type ProcessIdentity } from './process/process-identity.ts';
+export { isAlive, type ProcessIdentity } from '@zenith/service';
 export {
   COMPUTE_PORT_FIRST,
   formatConfig,

@@ -4,7 +4,6 @@ import { ZenithError } from '@zenith/base';
  * Expected failures of the pageserver around its storage engine.
  *
  * - `invalid-configuration`: pageserver.json is missing or does not fit its schema.
- * - `already-running`: another process serves this data directory.
  * - `address-unavailable`: a port is taken, or an address cannot be listened on.
  * - `not-imported`: a timeline has no cluster in it.
  * - `not-a-data-directory`, `not-shut-down`, `unsupported-cluster`: what is to be imported is none, is in use or crashed, or is of a kind that cannot be imported.
@@ -15,7 +14,6 @@ import { ZenithError } from '@zenith/base';
  */
 export type PageserverErrorCode =
   | 'invalid-configuration'
-  | 'already-running'
   | 'address-unavailable'
   | 'not-imported'
   | 'not-a-data-directory'

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
-import { LogOutput, parseTenantId, parseTimelineId } from '@zenith/base';
+import { parseTenantId, parseTimelineId } from '@zenith/base';
 import { openRemoteStorage } from '@zenith/remote-storage';
+import { runService } from '@zenith/service';
 import { Command } from 'commander';
-import { pino } from 'pino';
 import { readOptions } from './options.ts';
 import { bootstrap } from './process/bootstrap.ts';
 import { Pageserver } from './process/pageserver.ts';
@@ -12,57 +12,13 @@ const { version } = JSON.parse(readFileSync(new URL('../package.json', import.me
   version: string;
 };
 
-/** Tells whoever started this process with an IPC channel how the start went; resolves when that is handed over. */
-function report(message: object): Promise<void> {
-  return new Promise((resolve) => {
-    if (process.send === undefined) resolve();
-    else process.send(message, () => resolve());
-  });
-}
-
-async function serve(dataDirectory: string): Promise<void> {
-  let pageserver: Pageserver;
-  const output = new LogOutput();
-  let log = pino({ base: { service: 'pageserver' } }, output);
-  try {
+function serve(dataDirectory: string): Promise<void> {
+  return runService('pageserver', (makeLog) => {
     const options = readOptions(dataDirectory);
-    log = pino({ level: options.logLevel, base: { service: 'pageserver' } }, output);
-    pageserver = await Pageserver.start({
-      dataDirectory,
-      options,
-      log,
-      version,
-      now: () => performance.now(),
-      wallClock: Date.now,
-    });
-  } catch (error) {
-    const { message } = error as Error;
-    log.fatal({ err: error }, 'pageserver did not start');
-    if (process.send === undefined) process.stderr.write(`pageserver: ${message}\n`);
-    await report({ ready: false, error: message });
-    process.exit(1);
-  }
-  let stopping = false;
-  const stop = (signal: string): void => {
-    if (stopping) return;
-    stopping = true;
-    log.info({ signal }, 'stopping');
-    pageserver.stop().then(
-      () => {
-        log.info('stopped');
-        process.exit(0);
-      },
-      (error: unknown) => {
-        log.error({ err: error }, 'stopped without having written everything: it will be ingested again');
-        process.exit(1);
-      },
-    );
-  };
-  process.once('SIGTERM', stop);
-  process.once('SIGINT', stop);
-  log.info(pageserver.addresses, 'pageserver serves');
-  await report({ ready: true, ...pageserver.addresses });
-  if (process.connected) process.disconnect();
+    const log = makeLog(options.logLevel, {});
+    const now = (): number => performance.now();
+    return Pageserver.start({ dataDirectory, options, log, version, now, wallClock: Date.now });
+  });
 }
 
 async function runBootstrap(given: {

@@ -4,7 +4,6 @@ import { ZenithError } from '@zenith/base';
  * Every expected failure of a safekeeper.
  * - `configuration-invalid`: safekeeper.json is missing, not JSON, or says what the schema does not allow
  * - `bad-request`: a request over HTTP says what it must not
- * - `data-directory-in-use`: another process holds the data directory
  * - `listen-failed`: an address cannot be listened on
  * - `timeline-refused`: a timeline cannot be created as the proposer describes it
  * - `timeline-broken`: the timeline's files are damaged, or a write failed: nothing more is accepted for it until a restart
@@ -15,7 +14,6 @@ import { ZenithError } from '@zenith/base';
 export type SafekeeperErrorCode =
   | 'configuration-invalid'
   | 'bad-request'
-  | 'data-directory-in-use'
   | 'listen-failed'
   | 'timeline-refused'
   | 'timeline-broken'

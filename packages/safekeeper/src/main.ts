@@ -1,8 +1,7 @@
 import { mkdirSync, readFileSync } from 'node:fs';
-import { LogOutput } from '@zenith/base';
 import { openRemoteStorage } from '@zenith/remote-storage';
+import { runService } from '@zenith/service';
 import { Command } from 'commander';
-import { pino } from 'pino';
 import { scrubArchive } from './archive/scrub-archive.ts';
 import { readConfiguration } from './configuration/configuration.ts';
 import { localDisk } from './disk/local-disk.ts';
@@ -12,58 +11,13 @@ const { version } = JSON.parse(readFileSync(new URL('../package.json', import.me
   version: string;
 };
 
-/** Tells whoever started this process with an IPC channel how the start went. Resolves when it was handed over. */
-function report(message: object): Promise<void> {
-  return new Promise((resolve) => {
-    if (process.send === undefined) resolve();
-    else process.send(message, () => resolve());
-  });
-}
-
-async function serve(dataDirectory: string): Promise<void> {
-  let safekeeper: Safekeeper;
-  const output = new LogOutput();
-  let log = pino(output);
-  try {
+function serve(dataDirectory: string): Promise<void> {
+  return runService('safekeeper', (makeLog) => {
     mkdirSync(dataDirectory, { recursive: true });
     const configuration = readConfiguration(dataDirectory);
-    log = pino({ level: configuration.logLevel, base: { service: 'safekeeper', id: configuration.id } }, output);
-    safekeeper = await Safekeeper.start({
-      dataDirectory,
-      configuration,
-      disk: localDisk,
-      log,
-      version,
-      nowMs: Date.now,
-    });
-  } catch (error) {
-    const { message } = error as Error;
-    log.fatal({ err: error }, 'safekeeper did not start');
-    if (process.send === undefined) process.stderr.write(`safekeeper: ${message}\n`);
-    await report({ ready: false, error: message });
-    process.exit(1);
-  }
-  let stopping = false;
-  const stop = (signal: string): void => {
-    if (stopping) return;
-    stopping = true;
-    log.info({ signal }, 'stopping');
-    safekeeper.stop().then(
-      () => {
-        log.info({}, 'stopped');
-        process.exit(0);
-      },
-      (error: unknown) => {
-        log.error({ err: error }, 'stopped without having written everything');
-        process.exit(1);
-      },
-    );
-  };
-  process.once('SIGTERM', stop);
-  process.once('SIGINT', stop);
-  log.info(safekeeper.addresses, 'safekeeper serves');
-  await report({ ready: true, ...safekeeper.addresses });
-  if (process.connected) process.disconnect();
+    const log = makeLog(configuration.logLevel, { id: configuration.id });
+    return Safekeeper.start({ dataDirectory, configuration, disk: localDisk, log, version, nowMs: Date.now });
+  });
 }
 
 async function scrub({ location, quick }: { location: string; quick?: boolean }): Promise<void> {

@@ -108,7 +108,7 @@ test('a start that fails says why in one line, and a pid file of a dead process 
   writeFileSync(join(path, 'safekeeper.pid'), '1 1\n');
   const process = await start(path, 1);
   await expect(SafekeeperProcess.start(path, 1)).rejects.toThrow(
-    new RegExp(`process ${process.pid} serves from this data directory already`),
+    new RegExp(`process ${process.pid} uses this data directory`),
   );
   await process.kill();
   await expect(SafekeeperProcess.start(path, 1, { id: 'x' })).rejects.toThrow(/safekeeper\.json: id: /);

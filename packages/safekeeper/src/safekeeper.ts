@@ -2,6 +2,7 @@ import type { AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import { certificateOf, gateOf, tokensOf } from '@zenith/auth';
 import { openRemoteStorage } from '@zenith/remote-storage';
+import { PidFile } from '@zenith/service';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
 import { collectDefaultMetrics, Gauge, Registry } from 'prom-client';
@@ -12,7 +13,6 @@ import type { SafekeeperConfiguration } from './configuration/configuration.ts';
 import { systemClock } from './clock/clock.ts';
 import type { Disk } from './disk/disk.ts';
 import { startHttpServer } from './http/server.ts';
-import { PidFile } from './process/pid-file.ts';
 import { senderMetrics } from './send/metrics.ts';
 import { WalService } from './session/wal-service.ts';
 import { timelineMetrics } from './timeline/metrics.ts';
@@ -66,7 +66,7 @@ export class Safekeeper {
     this.#archiver = archiver;
   }
 
-  /** Takes the data directory, loads its timelines and serves. @throws SafekeeperError; nothing is left behind then */
+  /** Takes the data directory, loads its timelines and serves. @throws SafekeeperError; ServiceError `data-directory-in-use`; nothing is left behind then */
   static async start(options: SafekeeperOptions): Promise<Safekeeper> {
     const { dataDirectory, configuration, disk, log, nowMs } = options;
     const metrics = new Registry();

@@ -2,7 +2,7 @@ import { assert, newTimelineId, type Lsn, type TimelineId } from '@zenith/base';
 import { PageserverClient } from '../clients/pageserver-client.ts';
 import { SafekeeperClient } from '../clients/safekeeper-client.ts';
 import type { TimelineRecord } from '../metadata/records.ts';
-import { identifyProcess, isAlive } from '../process/process-identity.ts';
+import { identifyProcess, isAlive } from '@zenith/service';
 import type { Repository } from '../repository/repository.ts';
 import { safekeepersOf } from '../safekeepers/safekeepers.ts';
 

@@ -4,7 +4,7 @@ import type { SupervisorStatus } from '../clients/answers.ts';
 import { SupervisorClient } from '../clients/supervisor-client.ts';
 import { oneLine } from '../errors.ts';
 import type { EndpointRecord } from '../metadata/records.ts';
-import type { ProcessIdentity } from '../process/process-identity.ts';
+import type { ProcessIdentity } from '@zenith/service';
 import { findServiceProcess } from '../process/service-process.ts';
 import type { Repository } from '../repository/repository.ts';
 

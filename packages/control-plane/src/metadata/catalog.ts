@@ -2,7 +2,7 @@ import { CorruptionError, type TimelineId } from '@zenith/base';
 import * as v from 'valibot';
 import { ControlPlaneError } from '../errors.ts';
 import { DEFAULT_HISTORY, type HistoryPolicy } from '../history/history-policy.ts';
-import type { ProcessIdentity } from '../process/process-identity.ts';
+import type { ProcessIdentity } from '@zenith/service';
 import { changeWrites, endpointEntry, type BranchesChange, type BranchesView } from './branches-change.ts';
 import type { MetadataEntry, MetadataStore } from './metadata-store.ts';
 import {

@@ -2,7 +2,7 @@ import { isId, parseLsn, type Lsn, type SystemId, type TimelineId } from '@zenit
 import { allMembers, isConfiguration, nodeId, type Configuration, type NodeId } from '@zenith/consensus';
 import { PG_MAJORS, type PgMajor } from '@zenith/pg-format';
 import * as v from 'valibot';
-import type { ProcessIdentity } from '../process/process-identity.ts';
+import type { ProcessIdentity } from '@zenith/service';
 
 /** An LSN, as text in JSON. */
 export const lsnText = v.pipe(

@@ -1,5 +1,5 @@
 import { findServiceProcess } from '../process/service-process.ts';
-import type { ProcessIdentity } from '../process/process-identity.ts';
+import type { ProcessIdentity } from '@zenith/service';
 import type { ServiceLayout } from '../repository/layout.ts';
 import type { Repository } from '../repository/repository.ts';
 import type { SafekeeperRecord } from '../metadata/records.ts';

@@ -5,7 +5,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { afterEach, beforeEach, expect, test } from 'vitest';
-import { identifyProcess } from './process-identity.ts';
+import { identifyProcess } from '@zenith/service';
 import { withProcessLock } from './process-lock.ts';
 
 let folder: string;

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { assert } from '@zenith/base';
 import { ControlPlaneError, throwIfInterrupted } from '../errors.ts';
-import { identifyProcess, isAlive, type ProcessIdentity } from './process-identity.ts';
+import { identifyProcess, isAlive, type ProcessIdentity } from '@zenith/service';
 
 /**
  * Mutual exclusion between processes (and between tasks of one process), without a stale lock to break.

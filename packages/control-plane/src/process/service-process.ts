@@ -1,6 +1,6 @@
 import { readFileSync, realpathSync } from 'node:fs';
 import { dirname } from 'node:path';
-import { identifyProcess, processArguments, type ProcessIdentity } from './process-identity.ts';
+import { identifyProcess, processArguments, type ProcessIdentity } from '@zenith/service';
 
 function realPath(path: string): string {
   try {

@@ -3,7 +3,7 @@ import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { fakeService, type Behaviour, type FakeService } from './fake-service.test-support.ts';
 import { launchService } from './launch.ts';
-import { identifyProcess, isAlive, type ProcessIdentity } from './process-identity.ts';
+import { identifyProcess, isAlive, type ProcessIdentity } from '@zenith/service';
 import { findServiceProcess } from './service-process.ts';
 import { signalProcess, terminate, waitForExit } from './terminate.ts';
 

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { ControlPlaneError, isSystemError } from '../errors.ts';
-import { isAlive, type ProcessIdentity } from './process-identity.ts';
+import { isAlive, type ProcessIdentity } from '@zenith/service';
 
 const POLL_MS = 10;
 

@@ -19,7 +19,7 @@ import { Catalog } from '../metadata/catalog.ts';
 import { EmbeddedMetadataStore } from '../metadata/embedded-store.ts';
 import { replaceFile, syncFolder } from '../metadata/replace-file.ts';
 import { pageserverConfig, writeServiceConfig } from '../nodes/service-config.ts';
-import { identifyProcess } from '../process/process-identity.ts';
+import { identifyProcess } from '@zenith/service';
 import {
   COMPUTE_PORT_FIRST,
   formatConfig,

@@ -1,12 +1,12 @@
 import { existsSync, mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { formatLsn, type TenantId, type TimelineId } from '@zenith/base';
+import { PidFile } from '@zenith/service';
 import { inspectCluster } from '../import/cluster.ts';
 import { importCluster, type ImportProgress } from '../import/import-cluster.ts';
 import { CONFIGURATION_FILE, readOptions, storageOptions } from '../options.ts';
 import { TimelineStore } from '../timeline/timeline-store.ts';
 import { PID_FILE } from './pageserver.ts';
-import { PidFile } from './pid-file.ts';
 
 /** What is imported, and as what. */
 export interface BootstrapOptions {
@@ -28,7 +28,7 @@ export interface BootstrapResult {
 
 /**
  * Imports a data directory as a new timeline of a pageserver that does not run. All or nothing: when it fails, there is no timeline.
- * @throws PageserverError `not-a-data-directory`, `not-shut-down`, `unsupported-cluster`, `already-running`, `invalid-configuration`; StorageError `timeline-exists`; CorruptionError; what the file system
+ * @throws PageserverError `not-a-data-directory`, `not-shut-down`, `unsupported-cluster`, `invalid-configuration`; ServiceError `data-directory-in-use`; StorageError `timeline-exists`; CorruptionError; what the file system
  *   throws
  */
 export async function bootstrap(

@@ -2,6 +2,7 @@ import { mkdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { certificateOf, gateOf, tokensOf } from '@zenith/auth';
 import { openRemoteStorage } from '@zenith/remote-storage';
+import { PidFile } from '@zenith/service';
 import type { Logger } from 'pino';
 import { Counter, Gauge, Registry, collectDefaultMetrics } from 'prom-client';
 import { Collector } from '../gc/collector.ts';
@@ -21,7 +22,6 @@ import type { TimelineStatistics } from '../timeline/statistics.ts';
 import { LayerWorkerPool } from '../workers/layer-worker-pool.ts';
 import { TimelineStore } from '../timeline/timeline-store.ts';
 import { PeriodicFlush } from './periodic-flush.ts';
-import { PidFile } from './pid-file.ts';
 
 /** Name of the file that holds the data directory. */
 export const PID_FILE = 'pageserver.pid';
@@ -62,7 +62,7 @@ export class Pageserver {
 
   /**
    * Opens the data directory and begins to serve; when it fails, nothing is left running.
-   * @throws PageserverError `already-running`, `address-unavailable`; what the file system throws
+   * @throws ServiceError `data-directory-in-use`; PageserverError `address-unavailable`; what the file system throws
    */
   static async start(setup: PageserverSetup): Promise<Pageserver> {
     const { dataDirectory, options, log, version, now, wallClock } = setup;

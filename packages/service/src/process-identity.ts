@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readIfThere } from './read-if-there.ts';
 
 /**
  * One process for certain. A pid alone is not: the kernel gives it out again. With the moment the process started it names one process for as
@@ -17,12 +17,8 @@ const START_TIME_INDEX = 19;
 
 /** The identity of the process that has this pid now; undefined when there is none, or only a zombie. */
 export function identifyProcess(pid: number): ProcessIdentity | undefined {
-  let stat: string;
-  try {
-    stat = readFileSync(`/proc/${pid}/stat`, 'latin1');
-  } catch {
-    return undefined;
-  }
+  const stat = readIfThere(`/proc/${pid}/stat`);
+  if (stat === undefined) return undefined;
   const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
   const startTicks = Number(fields[START_TIME_INDEX]);
   if (!Number.isSafeInteger(startTicks) || isGone(fields)) return undefined;
@@ -42,11 +38,7 @@ export function isAlive(identity: ProcessIdentity): boolean {
   return identifyProcess(identity.pid)?.startTicks === identity.startTicks;
 }
 
-/** The argument vector of a process; empty when it is gone or not ours to see. */
+/** The argument vector of a process; empty when it is gone. */
 export function processArguments(pid: number): readonly string[] {
-  try {
-    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').split('\0').slice(0, -1);
-  } catch {
-    return [];
-  }
+  return (readIfThere(`/proc/${pid}/cmdline`) ?? '').split('\0').slice(0, -1);
 }
