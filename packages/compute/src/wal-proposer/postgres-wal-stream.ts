@@ -57,6 +57,7 @@ export class PostgresWalStream {
       port,
       timeoutMs: CONNECT_TIMEOUT_MS,
       parameters: { user, replication: 'true', application_name: WAL_PROPOSER_NAME },
+      keepsNothing: true, // what takes WAL copies it
     });
     try {
       const slot = await client.query(`READ_REPLICATION_SLOT ${WAL_PROPOSER_SLOT}`);

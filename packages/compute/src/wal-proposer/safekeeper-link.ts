@@ -121,6 +121,7 @@ export class SafekeeperLink {
         password: tokens.token(timeline),
         trust: tokens.trust,
         timeoutMs: SAFEKEEPER_CONNECT_TIMEOUT_MS,
+        keepsNothing: true,
       });
       this.#client = client;
       if (this.#closed) return client.destroy();

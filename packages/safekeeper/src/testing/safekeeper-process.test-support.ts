@@ -5,9 +5,9 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import type { SafekeeperAddresses } from '../safekeeper.ts';
 
-const MAIN = fileURLToPath(new URL('../main.ts', import.meta.url));
+const FROM_SOURCES = ['--conditions=source', '--import', 'tsx', fileURLToPath(new URL('../main.ts', import.meta.url))];
 
-/** A real safekeeper in a process of its own, run from the sources. */
+/** A real safekeeper in a process of its own, run from the sources unless it is told to run what was built. */
 export class SafekeeperProcess {
   readonly addresses: SafekeeperAddresses;
   readonly #child: ChildProcess;
@@ -17,19 +17,26 @@ export class SafekeeperProcess {
     this.addresses = addresses;
   }
 
-  /** Starts one; resolves when it is ready. @param configuration merged over ports that are free */
-  static async start(dataDirectory: string, id: number, configuration: object = {}): Promise<SafekeeperProcess> {
+  /**
+   * Starts one; resolves when it is ready.
+   * @param configuration merged over ports that are free
+   * @param program what Node is given before the arguments: the main module, by default that of the sources
+   */
+  static async start(
+    dataDirectory: string,
+    id: number,
+    configuration: object = {},
+    program: readonly string[] = FROM_SOURCES,
+  ): Promise<SafekeeperProcess> {
     mkdirSync(dataDirectory, { recursive: true });
     const free = { host: '127.0.0.1', port: 0 };
     writeFileSync(
       join(dataDirectory, 'safekeeper.json'),
       JSON.stringify({ id, listen: free, http: free, logLevel: 'warn', ...configuration }),
     );
-    const child = spawn(
-      process.execPath,
-      ['--conditions=source', '--import', 'tsx', MAIN, 'serve', '--data-dir', dataDirectory],
-      { stdio: ['ignore', 'ignore', 'inherit', 'ipc'] },
-    );
+    const child = spawn(process.execPath, [...program, 'serve', '--data-dir', dataDirectory], {
+      stdio: ['ignore', 'ignore', 'inherit', 'ipc'],
+    });
     const [message] = (await Promise.race([once(child, 'message'), once(child, 'exit')])) as [
       { ready?: boolean; error?: string } & SafekeeperAddresses,
     ];

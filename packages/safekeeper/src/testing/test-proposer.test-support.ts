@@ -26,7 +26,7 @@ export interface Address {
 /** WAL to propose. */
 export interface WalSource {
   readonly endLsn: Lsn;
-  /** The WAL `[begin, end)`; borrowed. */
+  /** The WAL `[begin, end)`; it never changes. */
   bytes(begin: Lsn, end: Lsn): Uint8Array;
 }
 
@@ -42,7 +42,12 @@ function parameters(identity: TimelineIdentity, term?: Term): Record<string, str
 
 /** A connection to a safekeeper about one timeline. */
 export function connectTo(address: Address, identity: TimelineIdentity, term?: Term): Promise<PostgresClient> {
-  return PostgresClient.connect({ ...address, parameters: parameters(identity, term), timeoutMs: 10_000 });
+  return PostgresClient.connect({
+    ...address,
+    parameters: parameters(identity, term),
+    timeoutMs: 10_000,
+    keepsNothing: true,
+  });
 }
 
 /** Reads `[begin, end)` with START_REPLICATION. */
@@ -183,7 +188,7 @@ export class TestProposer {
             const donor = effect.donor === null ? undefined : this.#addresses.get(effect.donor);
             const bytes =
               donor === undefined
-                ? this.#wal().bytes(beginLsn, endLsn).slice()
+                ? this.#wal().bytes(beginLsn, endLsn)
                 : await readWal(donor, this.#identity, beginLsn, endLsn, term);
             stream.send(encodeProposerMessage(effect.request), bytes);
           });

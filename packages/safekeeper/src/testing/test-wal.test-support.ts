@@ -83,7 +83,7 @@ export class TestWal {
     return made;
   }
 
-  /** The WAL `[begin, end)`, valid until it grows. */
+  /** The WAL `[begin, end)`. It never changes: what is written goes behind it, or to a larger copy. */
   bytes(begin: Lsn, end: Lsn): Uint8Array {
     if (end <= this.startLsn) return this.#prefix.subarray(begin - this.#prefixStart, end - this.#prefixStart);
     if (begin >= this.startLsn) return this.#encoder.bytes.subarray(begin - this.startLsn, end - this.startLsn);

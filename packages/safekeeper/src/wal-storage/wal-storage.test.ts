@@ -106,13 +106,15 @@ describe('the writer', () => {
     const writer = new WalWriter(new Segments(disk, directory.path, size), (3 * size) as Lsn);
     const append = (length: number): void => writer.append(new Uint8Array(length));
     const filled = (): number => disk.count('create', /segment\.tmp$/);
-    for (let i = 0; i < 2; i++) {
-      append(768 * 1024);
+    for (const length of [768, 768, 8, 768, 8]) {
+      append(length * 1024); // the share from which it is filled is passed, by bulk; single small pieces do not tell that it is over
       await writer.sync();
     }
-    append(8192); // the share from which it is filled is passed, by bulk alone
     expect(filled()).toBe(0);
-    await writer.sync();
+    for (let i = 0; i < 8; i++) {
+      append(8192);
+      await writer.sync();
+    }
     append(8192);
     expect(filled()).toBe(1);
     await writer.close();

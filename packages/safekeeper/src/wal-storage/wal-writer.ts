@@ -8,7 +8,10 @@ import { cutWal } from './truncation.ts';
 const PREPARE_AT = 0.25;
 
 /** A sync of more than this is dear for its bytes, not for the blocks it allocates: while WAL comes in bulk, zeroes written ahead would only double what the disk has to take. Unit: bytes. */
-const BULK_SYNC_LENGTH = 512 * 1024;
+const BULK_SYNC_LENGTH = 128 * 1024;
+
+/** Over how many syncs their length is averaged, roughly. */
+const SYNCS_AVERAGED = 4;
 
 interface OpenSegment {
   readonly number: number;
@@ -28,7 +31,7 @@ export class WalWriter {
   #directoryDirty = false;
   #syncing = false;
   #writeLsn: Lsn;
-  /** End of the WAL that the latest sync covers, and how much of it no sync before covered. Unit of the length: bytes. */
+  /** End of the WAL that the latest sync covers, and how much the latest syncs covered that none before had, on average. Unit of the length: bytes. */
   #coveredLsn: Lsn;
   #syncLength = 0;
 
@@ -78,7 +81,7 @@ export class WalWriter {
   async sync(): Promise<void> {
     assert(!this.#syncing, 'one sync at a time');
     this.#syncing = true;
-    this.#syncLength = this.#writeLsn - this.#coveredLsn;
+    this.#syncLength += (this.#writeLsn - this.#coveredLsn - this.#syncLength) / SYNCS_AVERAGED;
     this.#coveredLsn = this.#writeLsn;
     const complete = this.#complete;
     this.#complete = [];

@@ -30,6 +30,10 @@ export interface PostgresClientOptions {
   readonly trust?: Trust | undefined;
   /** Bound on connecting and starting up. Unit: ms. */
   readonly timeoutMs: number;
+  /**
+   * Messages are read into one buffer, over and over: for whoever keeps none of their bytes beyond the handler's call, as it is told anyway. Left out: each read has memory of its own, as it has over TLS always.
+   */
+  readonly keepsNothing?: boolean;
 }
 
 /** What a simple query returned: text values, null for NULL. */
@@ -63,12 +67,10 @@ export class PostgresClient {
   /** Settles when the connection is gone: with what went wrong, or with nothing when the server or {@link close} ended it in order. */
   readonly closed: Promise<Error | undefined>;
 
-  private constructor(socket: Socket, password: string | undefined) {
+  private constructor(socket: Socket, framer: MessageFramer, password: string | undefined) {
     this.#socket = socket;
+    this.#framer = framer;
     this.#password = password;
-    this.#framer = new MessageFramer(MESSAGE_LENGTH_MAX, (type, bytes, view, offset, length) =>
-      this.#receive(type, bytes, view, offset, length),
-    );
     let failure: Error | undefined;
     socket.on('error', (error) => {
       failure =
@@ -77,13 +79,6 @@ export class PostgresClient {
           : new PostgresProtocolError('connection-failed', `the connection was lost: ${error.message}`, {
               cause: error,
             });
-    });
-    socket.on('data', (chunk: Buffer) => {
-      try {
-        this.#framer.push(chunk);
-      } catch (error) {
-        socket.destroy(error as Error);
-      }
     });
     this.closed = new Promise((resolve) => {
       socket.on('close', () => {
@@ -105,8 +100,28 @@ export class PostgresClient {
    * @throws PostgresProtocolError when there is no connection in time, PostgresServerError when the server refuses
    */
   static async connect(options: PostgresClientOptions): Promise<PostgresClient> {
-    const { host, port, trust } = options;
-    const plain = connect({ host, port, noDelay: true, keepAlive: true });
+    const { host, port, trust, keepsNothing = false } = options;
+    let client: PostgresClient | undefined;
+    const framer = new MessageFramer(MESSAGE_LENGTH_MAX, (type, bytes, view, offset, length) => {
+      if (client !== undefined) client.#receive(type, bytes, view, offset, length);
+    });
+    const take = (read: Buffer | number): void => {
+      try {
+        if (typeof read === 'number') framer.received(read);
+        else framer.push(read);
+      } catch (error) {
+        socket.destroy(error as Error);
+      }
+    };
+    const onread = {
+      buffer: () => framer.space,
+      callback: (count: number) => {
+        take(count);
+        return true;
+      },
+    };
+    const inPlace = keepsNothing && trust === undefined;
+    const plain = connect({ host, port, noDelay: true, keepAlive: true, ...(inPlace ? { onread } : {}) });
     let socket: Socket = plain;
     const timer = setTimeout(() => {
       socket.destroy(
@@ -118,15 +133,17 @@ export class PostgresClient {
     }, options.timeoutMs);
     try {
       if (trust !== undefined) socket = await askForTls(plain, trust, host);
-      const client = new PostgresClient(socket, options.password);
+      const made = new PostgresClient(socket, framer, options.password);
+      client = made;
+      if (!inPlace) socket.on('data', take);
       await new Promise<void>((resolve, reject) => {
-        client.#startup = { resolve, reject };
+        made.#startup = { resolve, reject };
         const startUp = (): void => void socket.write(encodeStartup(new Map(Object.entries(options.parameters))));
         if (socket === plain) socket.once('connect', startUp);
         else startUp();
       });
-      client.#startup = undefined;
-      return client;
+      made.#startup = undefined;
+      return made;
     } finally {
       clearTimeout(timer);
     }

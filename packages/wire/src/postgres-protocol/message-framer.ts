@@ -9,19 +9,31 @@ export type MessageHandler = (type: number, bytes: Uint8Array, view: DataView, o
 /** Type byte u8 and length i32, the length counting itself. PG: protocol.sgml, "Message Formats". */
 const HEADER = 5;
 
+/** First size of the buffer. Unit: bytes. */
+const BUFFER_INITIAL = 16 * 1024;
+
+/** Up to this size the buffer grows rather than have more than a quarter of it moved to its front; beyond, only for a message that does not fit. Unit: bytes. */
+const BUFFER_GENEROUS_MAX = 512 * 1024;
+
 /**
- * Cuts a byte stream into the messages of PostgreSQL's protocol version 3. A message that lies whole in a chunk is handed over in place; one that spans chunks is
- * assembled in a buffer that is reused and grows no faster than bytes arrive.
+ * Cuts a byte stream into the messages of PostgreSQL's protocol version 3. Bytes come in either way: read by the socket itself into {@link space}, where whole messages are handed over in place, or as chunks
+ * ({@link push}), of which a message that lies whole in one is handed over there. The buffer is reused, and grows no faster than bytes arrive.
+ *
+ *   buffer:  | handed over | arrived | space |
+ *            0           begin      end
  */
 export class MessageFramer {
   readonly #lengthMax: number;
   readonly #onMessage: MessageHandler;
+  #buffer = new Uint8Array(BUFFER_INITIAL);
+  #view = new DataView(this.#buffer.buffer);
+  #begin = 0;
+  #end = 0;
+  #space = this.#buffer.subarray();
+  /** Chunks that wait for {@link resume}. */
   readonly #waiting: Uint8Array[] = [];
   #paused = false;
   #draining = false;
-  #assembly = new Uint8Array(16 * 1024);
-  #assemblyView = new DataView(this.#assembly.buffer);
-  #assembled = 0;
 
   /** @param lengthMax bound on the payload of one message; a longer one is a protocol violation. Unit: bytes */
   constructor(lengthMax: number, onMessage: MessageHandler) {
@@ -31,7 +43,7 @@ export class MessageFramer {
 
   /** Bytes that arrived and were not handed over yet. */
   get bufferedBytes(): number {
-    let sum = this.#assembled;
+    let sum = this.#end - this.#begin;
     for (const chunk of this.#waiting) sum += chunk.length;
     return sum;
   }
@@ -56,14 +68,30 @@ export class MessageFramer {
     this.#drain();
   }
 
+  /** Where the next bytes of the stream may be read to, at least an eighth of the buffer; the same object while the place is the same. It stays the place until {@link received}, whatever {@link pause} and {@link resume} do meanwhile. */
+  get space(): Uint8Array {
+    if (this.#begin === this.#end) this.#begin = this.#end = 0;
+    this.#makeSpace(this.#buffer.length >> 3);
+    if (this.#space.buffer !== this.#buffer.buffer || this.#space.byteOffset !== this.#end)
+      this.#space = this.#buffer.subarray(this.#end);
+    return this.#space;
+  }
+
+  /** The first `count` bytes of {@link space} have been read: hands over every message that is whole. @throws as {@link push} */
+  received(count: number): void {
+    this.#end += count;
+    this.#drain();
+  }
+
   #drain(): void {
     if (this.#draining) return; // the handler paused and resumed within one call: the loop below goes on by itself
     this.#draining = true;
     try {
+      this.#handOverBuffer();
       while (!this.#paused) {
         const chunk = this.#waiting[0];
         if (chunk === undefined) return;
-        const used = this.#assembled > 0 ? this.#continueAssembly(chunk) : this.#handOver(chunk);
+        const used = this.#begin < this.#end ? this.#continueMessage(chunk) : this.#handOver(chunk);
         if (used === chunk.length) this.#waiting.shift();
         else this.#waiting[0] = chunk.subarray(used);
       }
@@ -72,23 +100,37 @@ export class MessageFramer {
     }
   }
 
-  #payloadLength(length: number): number {
+  /** Length of a message, its header included. @throws PostgresProtocolError */
+  #wholeLength(view: DataView, offset: number): number {
+    const length = view.getInt32(offset + 1, false);
     if (length < 4 || length - 4 > this.#lengthMax)
       throw new PostgresProtocolError(
         'protocol-violation',
         `a message of ${length} bytes was announced, at most ${this.#lengthMax} are allowed`,
       );
-    return length - 4;
+    return 1 + length;
   }
 
-  /** Messages that lie whole in `chunk`; what is left begins the next assembly. Returns the bytes used. */
+  /** Messages that lie whole in the buffer. */
+  #handOverBuffer(): void {
+    while (!this.#paused) {
+      const begin = this.#begin;
+      const available = this.#end - begin;
+      if (available < HEADER) break;
+      const whole = this.#wholeLength(this.#view, begin);
+      if (available < whole) break;
+      this.#begin += whole;
+      this.#onMessage(this.#buffer[begin] as number, this.#buffer, this.#view, begin + HEADER, whole - HEADER);
+    }
+  }
+
+  /** Messages that lie whole in `chunk`; what is left goes to the buffer. Returns the bytes used. */
   #handOver(chunk: Uint8Array): number {
     const view = new DataView(chunk.buffer, chunk.byteOffset, chunk.byteLength);
     let offset = 0;
     while (!this.#paused && offset < chunk.length) {
       const available = chunk.length - offset;
-      const whole =
-        available >= HEADER ? HEADER + this.#payloadLength(view.getInt32(offset + 1, false)) : Number.POSITIVE_INFINITY;
+      const whole = available >= HEADER ? this.#wholeLength(view, offset) : Number.POSITIVE_INFINITY;
       if (available < whole) {
         this.#append(chunk, offset, available);
         return chunk.length;
@@ -101,36 +143,42 @@ export class MessageFramer {
   }
 
   /** Completes the message that earlier chunks began, as far as `chunk` reaches. Returns the bytes used. */
-  #continueAssembly(chunk: Uint8Array): number {
+  #continueMessage(chunk: Uint8Array): number {
     let used = 0;
-    if (this.#assembled < HEADER) {
-      used = Math.min(HEADER - this.#assembled, chunk.length);
+    if (this.#end - this.#begin < HEADER) {
+      used = Math.min(HEADER - (this.#end - this.#begin), chunk.length);
       this.#append(chunk, 0, used);
-      if (this.#assembled < HEADER) return used;
+      if (this.#end - this.#begin < HEADER) return used;
     }
-    const whole = HEADER + this.#payloadLength(this.#assemblyView.getInt32(1, false));
-    const more = Math.min(whole - this.#assembled, chunk.length - used);
+    const missing = this.#wholeLength(this.#view, this.#begin) - (this.#end - this.#begin);
+    const more = Math.min(missing, chunk.length - used);
     this.#append(chunk, used, more);
-    used += more;
-    if (this.#assembled === whole) {
-      this.#assembled = 0;
-      this.#onMessage(this.#assemblyView.getUint8(0), this.#assembly, this.#assemblyView, HEADER, whole - HEADER);
-    }
-    return used;
+    this.#handOverBuffer();
+    return used + more;
   }
 
   #append(chunk: Uint8Array, offset: number, length: number): void {
-    const needed = this.#assembled + length;
-    if (needed > this.#assembly.length) {
-      const larger = new Uint8Array(Math.max(needed, Math.min(this.#assembly.length * 2, this.#lengthMax + HEADER)));
-      larger.set(this.#assembly.subarray(0, this.#assembled));
-      this.#assembly = larger;
-      this.#assemblyView = new DataView(larger.buffer);
-    }
-    this.#assembly.set(
+    if (this.#begin === this.#end) this.#begin = this.#end = 0;
+    this.#makeSpace(length);
+    this.#buffer.set(
       offset === 0 && length === chunk.length ? chunk : chunk.subarray(offset, offset + length),
-      this.#assembled,
+      this.#end,
     );
-    this.#assembled = needed;
+    this.#end += length;
+  }
+
+  /** Makes room for `length` bytes behind what has arrived. */
+  #makeSpace(length: number): void {
+    const size = this.#buffer.length;
+    if (size - this.#end >= length) return;
+    const arrived = this.#end - this.#begin;
+    if (arrived + length > size || (arrived * 4 > size && size < BUFFER_GENEROUS_MAX)) {
+      const larger = new Uint8Array(Math.max(arrived + length, 2 * size));
+      larger.set(this.#buffer.subarray(this.#begin, this.#end));
+      this.#buffer = larger;
+      this.#view = new DataView(larger.buffer);
+    } else this.#buffer.copyWithin(0, this.#begin, this.#end);
+    this.#begin = 0;
+    this.#end = arrived;
   }
 }

@@ -32,8 +32,12 @@ async function serve(handlers: PostgresSessionHandlers): Promise<number> {
   return (server.address() as AddressInfo).port;
 }
 
-function client(port: number, parameters: Record<string, string> = { user: 'u' }): Promise<PostgresClient> {
-  return PostgresClient.connect({ host: '127.0.0.1', port, parameters, timeoutMs: 5_000 });
+function client(
+  port: number,
+  parameters: Record<string, string> = { user: 'u' },
+  keepsNothing = false,
+): Promise<PostgresClient> {
+  return PostgresClient.connect({ host: '127.0.0.1', port, parameters, timeoutMs: 5_000, keepsNothing });
 }
 
 const readyForQuery = encodeMessage(MessageType.readyForQuery, Buffer.from('I'));
@@ -57,6 +61,46 @@ describe('a framer', () => {
       expect(framer.bufferedBytes).toBe(0);
     },
   );
+
+  test.each([1, 2, 3, 7, 64, 1000, 65_536, stream.length])(
+    'gives the same messages when the socket reads into its space (%i bytes at most)',
+    (size) => {
+      const seen: Buffer[] = [];
+      const framer = new MessageFramer(1 << 20, (type, bytes, view, offset, length) => {
+        expect(view.getUint8(offset - 5)).toBe(type);
+        seen.push(encodeMessage(type, bytes.slice(offset, offset + length)));
+      });
+      for (let round = 0; round < 5; round++) {
+        for (let at = 0; at < stream.length;) {
+          const { space } = framer;
+          const count = Math.min(size, space.length, stream.length - at);
+          space.set(stream.subarray(at, at + count));
+          framer.received(count);
+          at += count;
+        }
+      }
+      expect(Buffer.concat(seen).equals(Buffer.concat(Array.from({ length: 5 }, () => stream)))).toBe(true);
+      expect(framer.bufferedBytes).toBe(0);
+    },
+  );
+
+  test('leaves its space where it is while it is paused and resumed: the socket has been told of it', () => {
+    const seen: number[] = [];
+    const framer = new MessageFramer(1 << 20, (type, bytes, _view, offset) =>
+      seen.push(type, (bytes[offset] as number) - type),
+    );
+    const read = (space: Uint8Array, type: number): void => {
+      const message = encodeMessage(type, Buffer.alloc(100, type));
+      space.set(message);
+      framer.received(message.length);
+    };
+    framer.pause();
+    read(framer.space, 65);
+    const told = framer.space;
+    framer.resume();
+    read(told, 66);
+    expect(seen).toEqual([65, 0, 66, 0]);
+  });
 
   test('refuses an announced length beyond the bound before the bytes come', () => {
     const framer = new MessageFramer(100, () => undefined);
@@ -128,7 +172,7 @@ describe('client and server', () => {
     await expect(client(port)).rejects.toMatchObject({ sqlState: '3D000', message: 'unknown timeline' });
   });
 
-  test('copy both ways, and flow control stops the sender', async () => {
+  test.each([false, true])('copy both ways, and flow control stops the sender (kept buffer: %s)', async (kept) => {
     const received: number[] = [];
     const port = await serve({
       ...silent,
@@ -138,7 +182,7 @@ describe('client and server', () => {
         });
       },
     });
-    const connection = await client(port);
+    const connection = await client(port, undefined, kept);
     let done: () => void = () => undefined;
     const allHere = new Promise<void>((resolve) => {
       done = resolve;
@@ -159,32 +203,35 @@ describe('client and server', () => {
     await connection.closed;
   });
 
-  test('data that comes together with the answer reaches the handler when the caller has the stream', async () => {
-    const port = await serve({
-      ...silent,
-      query: (_sql, session) => {
-        const stream = session.startCopyBoth(() => undefined);
-        for (let i = 0; i < 10; i++) stream.send(Buffer.of(i));
-      },
-    });
-    const connection = await client(port);
-    const seen: number[] = [];
-    let done: () => void = () => undefined;
-    const all = new Promise<void>((resolve) => {
-      done = resolve;
-    });
-    let stream: CopyBothStream | undefined;
-    const copy = connection.copyBoth('go', (bytes, _view, offset) => {
-      expect(stream).toBeDefined();
-      seen.push(bytes[offset] ?? -1);
-      if (seen.length === 10) done();
-    });
-    stream = await copy;
-    await all;
-    expect(seen).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
-    connection.close();
-    expect(await connection.closed).toBeUndefined();
-  });
+  test.each([false, true])(
+    'data that comes together with the answer reaches the handler when the caller has the stream (kept buffer: %s)',
+    async (kept) => {
+      const port = await serve({
+        ...silent,
+        query: (_sql, session) => {
+          const stream = session.startCopyBoth(() => undefined);
+          for (let i = 0; i < 10; i++) stream.send(Buffer.of(i));
+        },
+      });
+      const connection = await client(port, undefined, kept);
+      const seen: number[] = [];
+      let done: () => void = () => undefined;
+      const all = new Promise<void>((resolve) => {
+        done = resolve;
+      });
+      let stream: CopyBothStream | undefined;
+      const copy = connection.copyBoth('go', (bytes, _view, offset) => {
+        expect(stream).toBeDefined();
+        seen.push(bytes[offset] ?? -1);
+        if (seen.length === 10) done();
+      });
+      stream = await copy;
+      await all;
+      expect(seen).toEqual([0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+      connection.close();
+      expect(await connection.closed).toBeUndefined();
+    },
+  );
 
   test.each([
     ['CommandComplete, then a reset because a status update was not read any more, is an end in order', true],

@@ -1,6 +1,7 @@
 import type { Socket } from 'node:net';
 import { CopyBothStream, type CopyDataHandler } from './copy-both.ts';
 import { PostgresProtocolError, PostgresServerError } from './errors.ts';
+import { adopt } from './kept-buffer.ts';
 import { MessageFramer } from './message-framer.ts';
 import {
   AUTHENTICATION_CLEARTEXT_PASSWORD,
@@ -69,26 +70,27 @@ export class PostgresSession {
   #busy = false;
   #failure: Error | undefined;
 
-  /** Takes over `socket`, which was just accepted. */
-  constructor(socket: Socket, handlers: PostgresSessionHandlers, options: PostgresSessionOptions) {
-    this.#socket = socket;
+  /** Takes over `accepted`, which just was. */
+  constructor(accepted: Socket, handlers: PostgresSessionHandlers, options: PostgresSessionOptions) {
     this.#handlers = handlers;
     this.#framer = new MessageFramer(options.messageLengthMax, (type, bytes, view, offset, length) =>
       this.#receive(type, bytes, view, offset, length),
     );
+    const adopted = adopt(accepted, {
+      buffer: () => this.#framer.space,
+      callback: (count) => {
+        this.#take(count);
+        return true;
+      },
+    });
+    const socket = adopted ?? accepted;
+    this.#socket = socket;
     socket.setNoDelay(true);
     this.#startupTimer = setTimeout(
       () => this.fail(new PostgresProtocolError('connection-timeout', 'no startup message came in time')),
       options.startupTimeoutMs,
     );
-    socket.on('data', (chunk: Buffer) => {
-      try {
-        if (this.#startupBytes === undefined) this.#framer.push(chunk);
-        else this.#receiveStartup(chunk);
-      } catch (error) {
-        this.fail(error as Error);
-      }
-    });
+    if (adopted === undefined) socket.on('data', (chunk: Buffer) => this.#take(chunk));
     socket.on('error', (error) => {
       this.#failure ??= error;
     });
@@ -155,7 +157,19 @@ export class PostgresSession {
     this.#socket.destroySoon();
   }
 
-  #receiveStartup(chunk: Buffer): void {
+  /** Takes what was read: a chunk, or so many bytes in the framer's space. */
+  #take(read: Buffer | number): void {
+    try {
+      if (this.#startupBytes !== undefined)
+        this.#receiveStartup(typeof read === 'number' ? this.#framer.space.subarray(0, read) : read);
+      else if (typeof read === 'number') this.#framer.received(read);
+      else this.#framer.push(read);
+    } catch (error) {
+      this.fail(error as Error);
+    }
+  }
+
+  #receiveStartup(chunk: Uint8Array): void {
     let bytes = Buffer.concat([this.#startupBytes ?? Buffer.alloc(0), chunk]);
     if (this.#parameters !== undefined) {
       this.#receivePassword(bytes, this.#parameters);
