@@ -36,11 +36,13 @@ const service = new PageService({
 const port = await service.listen({ host: '127.0.0.1', port: 0 });
 
 async function ingest(): Promise<void> {
+  const began = now();
   await ingestLocalWal(loaded, wal, now);
+  const ingested = now() - began;
   await loaded.flush();
   await loaded.compact();
   const { deltaLayers, imageLayers } = loaded.statistics;
-  process.send?.({ bytes: loaded.lastRecordLsn - cluster.lsn, deltaLayers, imageLayers });
+  process.send?.({ bytes: loaded.lastRecordLsn - cluster.lsn, deltaLayers, imageLayers, ingested });
 }
 
 async function stop(): Promise<void> {

@@ -89,12 +89,9 @@ export class Head {
     return new Head(store, timeline, redone, () => directory.remove());
   }
 
-  /** Ingests a stream of WAL that goes on where the timeline ends, as it comes from a safekeeper. */
-  async stream(wal: Uint8Array): Promise<void> {
-    const pacer = new Pacer(
-      () => performance.now(),
-      () => undefined,
-    );
+  /** Ingests a stream of WAL that goes on where the timeline ends, as it comes from a safekeeper. @param now the clock that cuts it into slices. Unit: ms */
+  async stream(wal: Uint8Array, now = (): number => performance.now()): Promise<void> {
+    const pacer = new Pacer(now, () => undefined);
     await new WalApplier(this.timeline, this.ingest, pacer).apply(wal);
     this.#lsn = this.timeline.lastRecordLsn;
   }

@@ -21,17 +21,47 @@ const REL = 3;
 const SIZE_OBJECT = 4;
 const UNRESOLVED = -2;
 
+/** What of a table another thread is told. */
+export interface SharedObjects {
+  readonly rows: SharedArrayBuffer;
+  readonly count: number;
+}
+
 /**
  * The objects of one tenant, numbered. An open-addressing table over typed arrays: a look-up allocates nothing. Ids are given by `intern`, which
  * ingest and the opening of a layer call, so the table knows every object that has ever had a value; what `find` does not know does not exist.
  * Reads call `find`, so that no reader can make the table grow.
  */
 export class ObjectTable {
-  #rows = new Int32Array(COLUMNS * 1024);
+  #rows = new Int32Array(new SharedArrayBuffer(COLUMNS * 1024 * 4));
   #slots = new Int32Array(2048).fill(-1);
   #count = 0;
   readonly #byKind = new Map<number, ObjectId[]>();
   readonly #sortedUpTo = new Map<number, number>();
+
+  /** A table with the objects of another thread's, under the ids that they have there. */
+  static of({ rows, count }: SharedObjects): ObjectTable {
+    const table = new ObjectTable();
+    const theirs = new Int32Array(rows);
+    for (let id = 0; id < count; id++) {
+      const row = id * COLUMNS;
+      const kindFork = theirs[row + KIND_FORK] as number;
+      const interned = table.intern(
+        (kindFork & 0xff) as ObjectKind,
+        (theirs[row + SPC] as number) >>> 0,
+        (theirs[row + DB] as number) >>> 0,
+        (theirs[row + REL] as number) >>> 0,
+        kindFork >>> 8,
+      );
+      assert(interned === id, 'an object is in a table once');
+    }
+    return table;
+  }
+
+  /** The objects for another thread, which may read the same memory: what there is of an object now never changes. */
+  get shared(): SharedObjects {
+    return { rows: this.#rows.buffer, count: this.#count };
+  }
 
   /** How many objects there are; ids are below it. */
   get count(): number {
@@ -52,7 +82,7 @@ export class ObjectTable {
     assert(this.#count < OBJECTS_MAX, 'a tenant has at most 2^24 objects');
     const id = this.#count as ObjectId;
     if ((id + 1) * COLUMNS > this.#rows.length) {
-      const rows = new Int32Array(this.#rows.length * 2);
+      const rows = new Int32Array(new SharedArrayBuffer(this.#rows.length * 2 * 4));
       rows.set(this.#rows);
       this.#rows = rows;
     }

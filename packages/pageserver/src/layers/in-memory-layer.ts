@@ -1,8 +1,8 @@
 import { assert, type Lsn } from '@zenith/base';
 import type { ObjectId } from '../key-space/object-table.ts';
 import type { ValueKind } from '../key-space/value.ts';
-import { KeyHeads, NO_ENTRY } from './key-heads.ts';
-import { SLAB_BYTES, type Slab, type SlabPool } from './slab.ts';
+import { KeyHeads, NO_ENTRY, type SharedKeyHeads } from './key-heads.ts';
+import { SLAB_BYTES, type Slab, slabOver, SlabPool } from './slab.ts';
 
 // An entry lies in a slab, aligned to 8 bytes:
 //   previous entry of the key i32 @0 | kind << 28 | length u32 @4 | lsn f64 @8 | value bytes @16
@@ -33,6 +33,16 @@ export class EntryScratch {
   previous = NO_ENTRY;
 }
 
+/** A frozen layer for a worker thread: plain data, and the memory that both read. */
+export interface SharedLayer {
+  readonly lsnStart: Lsn;
+  readonly lsnEnd: Lsn;
+  readonly heads: SharedKeyHeads;
+  readonly slabs: readonly SharedArrayBuffer[];
+  readonly values: number;
+  readonly valueBytes: number;
+}
+
 /**
  * Takes ingest: an append-only arena of values and, per key, a list of them from the newest to the oldest. Nothing is allocated per value. The
  * values' LSNs never go back. A frozen layer takes no more and is written to an L0 delta layer.
@@ -41,7 +51,7 @@ export class InMemoryLayer {
   /** First LSN the layer covers. */
   readonly lsnStart: Lsn;
   readonly #pool: SlabPool;
-  readonly #heads = new KeyHeads();
+  readonly #heads: KeyHeads;
   #slabs: Slab[] = [];
   #current: Slab | undefined;
   #currentIndex = 0;
@@ -53,10 +63,34 @@ export class InMemoryLayer {
   #valueBytes = 0;
 
   /** @param lsnStart first LSN the layer covers: no value is below it */
-  constructor(lsnStart: Lsn, pool: SlabPool) {
+  constructor(lsnStart: Lsn, pool: SlabPool, heads = new KeyHeads()) {
     this.lsnStart = lsnStart;
     this.#lastLsn = lsnStart;
     this.#pool = pool;
+    this.#heads = heads;
+  }
+
+  /** A frozen layer of another thread, which must not drop it meanwhile. It is never dropped here. */
+  static over(shared: SharedLayer): InMemoryLayer {
+    const layer = new InMemoryLayer(shared.lsnStart, new SlabPool(0), new KeyHeads(shared.heads));
+    layer.#slabs = shared.slabs.map(slabOver);
+    layer.#slabBytes = layer.#slabs.reduce((sum, { bytes }) => sum + bytes.length, 0);
+    layer.#values = shared.values;
+    layer.#valueBytes = shared.valueBytes;
+    layer.#frozenAt = shared.lsnEnd;
+    return layer;
+  }
+
+  /** The frozen layer for a worker thread. It must not be dropped before the worker is done with it. */
+  get shared(): SharedLayer {
+    return {
+      lsnStart: this.lsnStart,
+      lsnEnd: this.lsnEnd,
+      heads: this.#heads.shared,
+      slabs: this.#slabs.map(({ buffer }) => buffer),
+      values: this.#values,
+      valueBytes: this.#valueBytes,
+    };
   }
 
   /** End (exclusive) of the LSNs the layer covers. Only a frozen layer has one. */

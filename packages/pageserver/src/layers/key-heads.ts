@@ -6,15 +6,35 @@ const SLOT_WORDS = 3;
 const STRIPES = 256;
 const STRIPE_SLOTS_MIN = 16;
 
+/** What of a table another thread is told. */
+export interface SharedKeyHeads {
+  readonly stripes: readonly (SharedArrayBuffer | undefined)[];
+  readonly count: number;
+}
+
 /**
  * The hash table of an in-memory layer: (object, block) → newest entry. Striped 256 ways and each stripe grows alone, so that no put pays for the
  * rehash of a million keys. Allocates nothing but when a stripe grows.
  */
 export class KeyHeads {
-  readonly #stripes: (Int32Array | undefined)[] = Array.from({ length: STRIPES }, () => undefined);
+  readonly #stripes: (Int32Array<SharedArrayBuffer> | undefined)[];
   readonly #used = new Int32Array(STRIPES);
-  #count = 0;
+  #count: number;
   #bytes = 0;
+
+  /** @param shared the table of another thread, which nobody changes any more: this one is to be read only */
+  constructor(shared?: SharedKeyHeads) {
+    this.#stripes = Array.from({ length: STRIPES }, (_, index) => {
+      const stripe = shared?.stripes[index];
+      return stripe === undefined ? undefined : new Int32Array(stripe);
+    });
+    this.#count = shared?.count ?? 0;
+  }
+
+  /** The table for another thread, which reads the same memory. */
+  get shared(): SharedKeyHeads {
+    return { stripes: this.#stripes.map((stripe) => stripe?.buffer), count: this.#count };
+  }
 
   /** How many keys there are. */
   get count(): number {
@@ -70,10 +90,10 @@ export class KeyHeads {
     return STRIPES;
   }
 
-  #grow(index: number): Int32Array {
+  #grow(index: number): Int32Array<SharedArrayBuffer> {
     const old = this.#stripes[index];
     const slots = old === undefined ? STRIPE_SLOTS_MIN : (old.length / SLOT_WORDS) * 2;
-    const stripe = new Int32Array(slots * SLOT_WORDS).fill(-1);
+    const stripe = new Int32Array(new SharedArrayBuffer(slots * SLOT_WORDS * 4)).fill(-1);
     this.#bytes += stripe.byteLength - (old?.byteLength ?? 0);
     if (old !== undefined) {
       for (let from = 0; from < old.length; from += SLOT_WORDS) {

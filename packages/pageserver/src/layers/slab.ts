@@ -1,22 +1,28 @@
 /** Size of an ordinary slab. Unit: bytes. */
 export const SLAB_BYTES = 256 * 1024;
 
-/** A piece of an in-memory layer's arena: one buffer under the views that its users need. */
+/** A piece of an in-memory layer's arena: one buffer under the views that its users need. A worker thread that writes the layer to a file reads the same memory. */
 export interface Slab {
+  readonly buffer: SharedArrayBuffer;
   readonly bytes: Uint8Array;
   readonly view: DataView;
   readonly words: Int32Array;
   readonly doubles: Float64Array;
 }
 
-function newSlab(size: number): Slab {
-  const buffer = new ArrayBuffer(size);
+/** The views of a buffer. */
+export function slabOver(buffer: SharedArrayBuffer): Slab {
   return {
+    buffer,
     bytes: new Uint8Array(buffer),
     view: new DataView(buffer),
     words: new Int32Array(buffer),
     doubles: new Float64Array(buffer),
   };
+}
+
+function newSlab(size: number): Slab {
+  return slabOver(new SharedArrayBuffer(size));
 }
 
 /**

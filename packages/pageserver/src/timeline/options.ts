@@ -38,8 +38,10 @@ export interface StorageOptions {
   readonly retryDelayMs: number;
   /** … up to this. */
   readonly retryDelayMsMax: number;
-  /** Worker threads that merge layers and write images, where a store is given any. */
+  /** Worker threads that merge layers and write images, where a store is given any; one more flushes. */
   readonly compactionWorkers: number;
+  /** An in-memory layer with values of at least so many bytes is written to its file by a worker; below, handing it over costs more. */
+  readonly workerFlushBytes: number;
   /** False: compaction runs only when it is called. */
   readonly compactInBackground: boolean;
 }
@@ -62,12 +64,13 @@ export const DEFAULT_STORAGE_OPTIONS: StorageOptions = {
   imageTiersMin: 1,
   imageDeltaFraction: 0.5,
   imageTiersMax: 10,
-  sliceMs: 4,
+  sliceMs: 0.2,
   openFilesMax: 512,
   waitersMax: 10_000,
   retryDelayMs: 1000,
   retryDelayMsMax: 15_000,
   compactionWorkers: 1,
+  workerFlushBytes: 256 * 1024,
   compactInBackground: true,
 };
 
@@ -77,14 +80,14 @@ const OVERHEAD_BYTES = 64 * MIB;
 /** What a worker thread takes of `memoryBytes`: 16 MiB of index blocks, a read buffer for each of 16 inputs, what it writes, its heap. Unit: bytes. */
 const WORKER_BYTES = 48 * MIB;
 
-/** What of `memoryBytes` is left for in-memory layers of all timelines. @param hasWorkers the store's compaction is done by its workers. Unit: bytes. */
+/** What of `memoryBytes` is left for in-memory layers of all timelines. @param hasWorkers the store's compaction and flushes are done by its workers. Unit: bytes. */
 export function layerMemoryBytes(options: StorageOptions, hasWorkers: boolean): number {
   return Math.max(
     options.memoryBytes -
       options.pageCacheBytes -
       options.indexCacheBytes -
       OVERHEAD_BYTES -
-      (hasWorkers ? options.compactionWorkers * WORKER_BYTES : 0),
+      (hasWorkers ? (options.compactionWorkers + 1) * WORKER_BYTES : 0),
     Math.floor(options.memoryBytes / 4),
   );
 }

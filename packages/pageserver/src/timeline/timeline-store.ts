@@ -34,7 +34,7 @@ export interface StoreOptions {
   readonly log?: StorageLog;
   /** Where layers go as well, so that they outlive this disk. */
   readonly remote?: RemoteLayers;
-  /** Threads for compaction, which read and write the files of the operating system; the caller's, to be closed after the store. */
+  /** Threads for compaction and flushes, which read and write the files of the operating system; the caller's, to be closed after the store. */
   readonly workers?: LayerWorkers;
   /** Monotonic time. Unit: milliseconds. */
   readonly now?: () => number;

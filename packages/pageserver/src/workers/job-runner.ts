@@ -7,6 +7,7 @@ import { damagedLayerOf } from '../layers/damaged-layer-error.ts';
 import type { FileSystem } from '../layers/file-system.ts';
 import type { LayerFile } from '../layers/layer-file.ts';
 import type { PageRedo } from '../timeline/redo.ts';
+import { writeLevelZero } from '../timeline/write-level-zero.ts';
 import { describeError, errorOf } from './described-error.ts';
 import { GenerationsTaken } from './generations-taken.ts';
 import { openJob, type JobSource } from './job-source.ts';
@@ -79,6 +80,11 @@ export class JobRunner {
 
   async #work({ work, canFetch }: LayerJob, { source, layers }: JobSource): Promise<LayerJobResult> {
     const { signal } = this.#abort;
+    if (work.kind === 'flush') {
+      const [frozen] = source.view.memoryLayers;
+      assert(frozen !== undefined, 'a flush needs a frozen layer');
+      return { added: await writeLevelZero(source, frozen, signal), images: 0, imageLayers: 0, unreadable: 0 };
+    }
     if (work.kind === 'merge') {
       const inputs = work.inputs.map((name) => {
         const layer = layers.get(`${source.layersDirectory}/${name}`);

@@ -4,6 +4,7 @@ import { BlockCache } from '../layers/block-cache.ts';
 import { FileHandles } from '../layers/file-handles.ts';
 import { DamagedLayerError } from '../layers/damaged-layer-error.ts';
 import type { FileSystem } from '../layers/file-system.ts';
+import { InMemoryLayer } from '../layers/in-memory-layer.ts';
 import { type LayerAccess, LayerFile } from '../layers/layer-file.ts';
 import { LayerMap } from '../layers/layer-map.ts';
 import { parseLayerName } from '../layers/layer-name.ts';
@@ -13,7 +14,7 @@ import type { PageRedo } from '../timeline/redo.ts';
 import { StorageCounts } from '../timeline/storage-counts.ts';
 import type { TimelineView } from '../timeline/view.ts';
 import type { GenerationsTaken } from './generations-taken.ts';
-import type { JobTimeline, LayerJob } from './layer-job.ts';
+import type { JobTimeline, LayerJob, LayerWork } from './layer-job.ts';
 
 /** Index blocks that a worker keeps. Unit: bytes. */
 const INDEX_CACHE_BYTES = 16 * 1024 * 1024;
@@ -44,14 +45,17 @@ export function openJob(job: LayerJob, taken: GenerationsTaken, fileSystem: File
     uses: { count: 0 },
     canFetch: job.canFetch,
   };
-  const objects = new ObjectTable();
+  // The ids in a frozen layer are those of its thread.
+  const objects = job.work.kind === 'flush' ? ObjectTable.of(job.work.objects) : new ObjectTable();
+  const frozen = job.work.kind === 'flush' ? [InMemoryLayer.over(job.work.layer)] : [];
   const layers = new Map<string, LayerFile>();
   let view: TimelineView | undefined;
   // From the oldest ancestor on.
   for (const [index, described] of [...job.timelines.entries()].toReversed()) {
     const { ancestorLsn: lsn } = described;
     const ancestorView = view === undefined || lsn === undefined ? undefined : { view, lsn };
-    view = viewOf(described, index, objects, openLayers(described, access, objects, layers), ancestorView);
+    const layerMap = openLayers(described, access, objects, layers, job.work.kind);
+    view = viewOf(described, index, objects, index === 0 ? frozen : [], layerMap, ancestorView);
   }
   const generations = new Uint32Array(job.generations);
   return {
@@ -76,6 +80,7 @@ function viewOf(
   described: JobTimeline,
   number: number,
   objects: ObjectTable,
+  memoryLayers: readonly InMemoryLayer[],
   layerMap: LayerMap,
   ancestorView: TimelineView['ancestorView'],
 ): TimelineView {
@@ -84,7 +89,7 @@ function viewOf(
     number,
     pgMajor,
     objects,
-    memoryLayers: [],
+    memoryLayers,
     layerMap,
     isRemoved: false,
     lastRecordLsn,
@@ -100,6 +105,7 @@ function openLayers(
   access: LayerAccess,
   objects: ObjectTable,
   byPath: Map<string, LayerFile>,
+  work: LayerWork['kind'],
 ): LayerMap {
   const placed = layers.map(({ fileName, kind, level, fileBytes, isResident, summary }) => {
     const name = parseLayerName(fileName);
@@ -107,8 +113,8 @@ function openLayers(
     const path = `${layersDirectory}/${fileName}`;
     const layer = new LayerFile(access, path, { name, kind, fileBytes }, objects, isResident);
     if (summary !== undefined) layer.openBySummary(summary, objects);
-    // This process has opened it before: it was damaged since.
-    else if (!layer.openHere(objects)) throw damageOf(layer);
+    // This process has opened it before: it was damaged since. A flush hardly ever looks at layers, and opens those it does look at.
+    else if (work !== 'flush' && !layer.openHere(objects)) throw damageOf(layer);
     byPath.set(path, layer);
     return { layer, level };
   });

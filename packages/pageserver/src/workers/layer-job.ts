@@ -1,5 +1,7 @@
 import type { Lsn, TenantId, TimelineId } from '@zenith/base';
 import type { PgMajor } from '@zenith/pg-format';
+import type { SharedObjects } from '../key-space/object-table.ts';
+import type { SharedLayer } from '../layers/in-memory-layer.ts';
 import type { LayerKind } from '../layers/layer-format.ts';
 import type { LayerSummary } from '../layers/layer-summary.ts';
 import type { WrittenLayer } from '../layers/layer-writer.ts';
@@ -36,9 +38,11 @@ export type LayerWork =
   /** L0 layers, by name and the oldest first, become one run. */
   | { readonly kind: 'merge'; readonly inputs: readonly string[] }
   /** The image layers that the policy wants at an LSN. */
-  | { readonly kind: 'images'; readonly lsn: Lsn };
+  | { readonly kind: 'images'; readonly lsn: Lsn }
+  /** A frozen layer becomes an L0 layer. Its memory and that of the objects is read where it is. */
+  | { readonly kind: 'flush'; readonly layer: SharedLayer; readonly objects: SharedObjects };
 
-/** A piece of compaction: input files and parameters in, new files out. Plain data. */
+/** A piece of compaction, or a flush: input files or a frozen layer and parameters in, new files out. Plain data. */
 export interface LayerJob {
   readonly tenant: TenantId;
   readonly timeline: TimelineId;

@@ -8,9 +8,12 @@ import type { FromWorker, LayerJob, ToWorker } from './layer-job.ts';
 /** Heap of one worker; a job that needs more ends the worker, never the process. Unit: MiB. */
 const HEAP_MIB_MAX = 128;
 
+/** Niceness of the threads, see lower-priority.ts: flushes, for which ingest may have to wait, get more of a busy machine than compaction. */
+const [FLUSH_NICENESS, COMPACTION_NICENESS] = [5, 10];
+
 /** What a pool is made of. */
 export interface PoolSetup {
-  /** Most workers at a time. */
+  /** Most workers that compact at a time; one more flushes. */
   readonly count: number;
   /** The worker's program; tests have others. */
   readonly entry?: URL;
@@ -21,18 +24,48 @@ interface Waiting {
   readonly giveUp: (reason: Error) => void;
 }
 
-/** Threads that do the jobs of compaction, begun when they are needed. One that dies fails its job and is replaced. */
+/** What a worker thread is told at its start. */
+export interface WorkerPlan {
+  readonly niceness: number;
+}
+
+/** Threads that do the jobs of compaction and flushes, begun when they are needed. One that dies fails its job and is replaced. A flush never waits for a compaction: there is a thread of its own for it. */
 export class LayerWorkerPool implements LayerWorkers {
-  readonly #setup: PoolSetup;
+  readonly #compacting: Lane;
+  readonly #flushing: Lane;
+
+  constructor(setup: PoolSetup) {
+    assert(setup.count >= 1, 'a pool has workers');
+    const entry = setup.entry ?? ownEntry();
+    this.#compacting = new Lane(setup.count, entry, { niceness: COMPACTION_NICENESS });
+    this.#flushing = new Lane(1, entry, { niceness: FLUSH_NICENESS });
+  }
+
+  run(job: LayerJob, duties: JobDuties, signal: AbortSignal): Promise<Settled> {
+    return (job.work.kind === 'flush' ? this.#flushing : this.#compacting).run(job, duties, signal);
+  }
+
+  /** Ends all workers, idle ones at once and others in the middle of their jobs, which fail. */
+  async close(): Promise<void> {
+    await Promise.all([this.#compacting.close(), this.#flushing.close()]);
+  }
+}
+
+/** Workers that do one kind of jobs. */
+class Lane {
+  readonly #count: number;
+  readonly #entry: URL;
+  readonly #plan: WorkerPlan;
   readonly #all = new Set<Worker>();
   readonly #idle: Worker[] = [];
   /** In the order in which they came; as many as there are timelines at most. */
   readonly #waiting: Waiting[] = [];
   #isClosed = false;
 
-  constructor(setup: PoolSetup) {
-    assert(setup.count >= 1, 'a pool has workers');
-    this.#setup = setup;
+  constructor(count: number, entry: URL, plan: WorkerPlan) {
+    this.#count = count;
+    this.#entry = entry;
+    this.#plan = plan;
   }
 
   async run(job: LayerJob, duties: JobDuties, signal: AbortSignal): Promise<Settled> {
@@ -44,7 +77,6 @@ export class LayerWorkerPool implements LayerWorkers {
     }
   }
 
-  /** Ends all workers, idle ones at once and others in the middle of their jobs, which fail. */
   async close(): Promise<void> {
     this.#isClosed = true;
     for (const { giveUp } of this.#waiting.splice(0)) giveUp(new Error('the workers are closed'));
@@ -56,7 +88,7 @@ export class LayerWorkerPool implements LayerWorkers {
     assert(!this.#isClosed, 'who has closed the pool asks it for nothing');
     const idle = this.#idle.pop();
     if (idle !== undefined) return idle;
-    if (this.#all.size < this.#setup.count) return this.#start();
+    if (this.#all.size < this.#count) return this.#start();
     return new Promise((resolve, reject) => {
       const onAbort = (): void => {
         this.#waiting.splice(this.#waiting.indexOf(waiting), 1);
@@ -86,7 +118,7 @@ export class LayerWorkerPool implements LayerWorkers {
   }
 
   #start(): Worker {
-    const worker = startWorker(this.#setup.entry ?? ownEntry());
+    const worker = startWorker(this.#entry, this.#plan);
     // Idle workers keep no process alive; who waits for a job does.
     worker.unref();
     this.#all.add(worker);
@@ -106,12 +138,12 @@ function ownEntry(): URL {
   return new URL(import.meta.url.endsWith('.ts') ? './layer-worker.ts' : './layer-worker.js', import.meta.url);
 }
 
-function startWorker(entry: URL): Worker {
+function startWorker(entry: URL, workerData: WorkerPlan): Worker {
   const resourceLimits = { maxOldGenerationSizeMb: HEAP_MIB_MAX };
-  if (!entry.pathname.endsWith('.ts')) return new Worker(entry, { resourceLimits });
+  if (!entry.pathname.endsWith('.ts')) return new Worker(entry, { resourceLimits, workerData });
   // From sources: a worker does not inherit what compiles them.
   const code = `import('tsx/esm/api').then(({ register }) => { register(); return import(${JSON.stringify(entry.href)}); });`;
-  return new Worker(code, { eval: true, execArgv: ['--conditions=source'], resourceLimits });
+  return new Worker(code, { eval: true, execArgv: ['--conditions=source'], resourceLimits, workerData });
 }
 
 function runOn(worker: Worker, job: LayerJob, duties: JobDuties, signal: AbortSignal): Promise<Settled> {
