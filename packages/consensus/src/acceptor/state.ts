@@ -50,6 +50,39 @@ export interface AcceptorState {
   readonly leaderCommitLsn: Lsn;
 }
 
+// States are copied field by field: an object spread of that many fields, once the engine has seen several shapes of them, takes ten times as long, which was a seventh of a commit's CPU time in the proposer.
+
+/** `state` with some of it replaced. */
+export function acceptorWith(state: AcceptorState, change: Partial<AcceptorState>): AcceptorState {
+  return {
+    node: change.node ?? state.node,
+    control: change.control ?? state.control,
+    writeLsn: change.writeLsn ?? state.writeLsn,
+    recordLsn: change.recordLsn ?? state.recordLsn,
+    syncedLsn: change.syncedLsn ?? state.syncedLsn,
+    flushLsn: change.flushLsn ?? state.flushLsn,
+    leader: change.leader === undefined ? state.leader : change.leader,
+    leaderCommitLsn: change.leaderCommitLsn ?? state.leaderCommitLsn,
+  };
+}
+
+/** `control` with some of it replaced. */
+export function controlWith(control: AcceptorControl, change: Partial<AcceptorControl>): AcceptorControl {
+  return {
+    identity: change.identity ?? control.identity,
+    configuration: change.configuration ?? control.configuration,
+    term: change.term ?? control.term,
+    history: change.history ?? control.history,
+    localStartLsn: change.localStartLsn ?? control.localStartLsn,
+    commitLsn: change.commitLsn ?? control.commitLsn,
+    peerHorizonLsn: change.peerHorizonLsn ?? control.peerHorizonLsn,
+    backupLsn: change.backupLsn ?? control.backupLsn,
+    remoteConsistentLsn: change.remoteConsistentLsn ?? control.remoteConsistentLsn,
+    pendingTruncationLsn:
+      change.pendingTruncationLsn === undefined ? control.pendingTruncationLsn : change.pendingTruncationLsn,
+  };
+}
+
 /** The control state of a timeline heard of for the first time. @throws AssertionError when `node` is no member */
 export function createControl(node: NodeId, identity: TimelineIdentity, configuration: Configuration): AcceptorControl {
   assert(isMember(configuration, node), 'a timeline is created on members only');

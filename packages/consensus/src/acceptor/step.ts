@@ -11,7 +11,14 @@ import {
   type Term,
 } from '../term-history.ts';
 import type { AcceptorEffect, AcceptorInput, RejectCode } from './effect.ts';
-import { checkAcceptor, type AcceptorControl, type AcceptorState, type PeerId } from './state.ts';
+import {
+  acceptorWith,
+  checkAcceptor,
+  controlWith,
+  type AcceptorControl,
+  type AcceptorState,
+  type PeerId,
+} from './state.ts';
 
 /** A new state and what must be done, in order, before it counts. */
 export interface AcceptorStep {
@@ -44,12 +51,11 @@ function dispatch(state: AcceptorState, input: AcceptorInput): AcceptorStep {
     case 'flushed':
       return onFlushed(state, input.syncedLsn, input.flushLsn);
     case 'progress': {
-      const control = {
-        ...state.control,
+      const control = controlWith(state.control, {
         remoteConsistentLsn: larger(state.control.remoteConsistentLsn, input.remoteConsistentLsn),
         backupLsn: larger(state.control.backupLsn, input.backupLsn),
-      };
-      return { state: { ...state, control }, effects: [] };
+      });
+      return { state: acceptorWith(state, { control }), effects: [] };
     }
     case 'trim':
       return onTrim(state, input.localStartLsn);
@@ -259,14 +265,13 @@ function onAppend(state: AcceptorState, from: PeerId, message: AppendRequest, re
   assert(state.recordLsn <= recordLsn && recordLsn <= message.endLsn, 'records end within the WAL written');
 
   const effects: AcceptorEffect[] = [];
-  const control = {
-    ...state.control,
+  const control = controlWith(state.control, {
     peerHorizonLsn: larger(state.control.peerHorizonLsn, smaller(message.peerHorizonLsn, state.flushLsn)),
-  };
-  let next: AcceptorState = { ...state, control, leaderCommitLsn: larger(state.leaderCommitLsn, message.commitLsn) };
+  });
+  let next = acceptorWith(state, { control, leaderCommitLsn: larger(state.leaderCommitLsn, message.commitLsn) });
   if (message.endLsn > message.beginLsn) {
     effects.push({ type: 'writeWal', beginLsn: message.beginLsn, endLsn: message.endLsn }, { type: 'requestFlush' });
-    next = { ...next, writeLsn: message.endLsn, recordLsn };
+    next = acceptorWith(next, { writeLsn: message.endLsn, recordLsn });
   }
   next = advanceCommit(next, effects);
   // With WAL still on its way to the disk, the reply that follows the flush answers the probe too.
@@ -279,7 +284,7 @@ function onFlushed(state: AcceptorState, syncedLsn: Lsn, flushLsn: Lsn): Accepto
   assert(syncedLsn <= state.writeLsn && flushLsn <= state.recordLsn, 'nothing is durable before it is written');
   const effects: AcceptorEffect[] = [];
   const next = advanceCommit(
-    { ...state, syncedLsn: larger(state.syncedLsn, syncedLsn), flushLsn: larger(state.flushLsn, flushLsn) },
+    acceptorWith(state, { syncedLsn: larger(state.syncedLsn, syncedLsn), flushLsn: larger(state.flushLsn, flushLsn) }),
     effects,
   );
   if (next.leader !== null) effects.push({ type: 'send', to: next.leader, message: appendReply(next) });
@@ -313,7 +318,7 @@ function advanceCommit(state: AcceptorState, effects: AcceptorEffect[]): Accepto
   const commitLsn = smaller(state.leaderCommitLsn, state.flushLsn);
   if (commitLsn <= state.control.commitLsn) return state;
   effects.push({ type: 'commitAdvanced', commitLsn });
-  return { ...state, control: { ...state.control, commitLsn } };
+  return acceptorWith(state, { control: controlWith(state.control, { commitLsn }) });
 }
 
 function appendReply(state: AcceptorState): AppendReply {

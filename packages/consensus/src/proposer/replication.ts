@@ -4,7 +4,7 @@ import type { AppendReply, AppendRequest } from '../messages.ts';
 import { highestCommonPoint, historiesAgree } from '../term-history.ts';
 import { countedLsn } from './commit-rule.ts';
 import type { ProposerEffect } from './effect.ts';
-import { progressOf, type AcceptorProgress, type ProposerState, type Vote } from './state.ts';
+import { progressOf, proposerWith, type AcceptorProgress, type ProposerState, type Vote } from './state.ts';
 import { disconnect, withProgress } from './transition.ts';
 
 /** Tells an acceptor where the common WAL ends, and begins to send from there. The probe in between is answered once Elected is durable there. */
@@ -73,7 +73,7 @@ export function onAppendReply(
 export function onWal(state: ProposerState, endLsn: Lsn, effects: ProposerEffect[]): ProposerState {
   assert(state.phase === 'leading', 'only a leader has WAL');
   assert(endLsn >= state.availableLsn, 'WAL only grows');
-  let next: ProposerState = { ...state, availableLsn: endLsn };
+  let next = proposerWith(state, { availableLsn: endLsn });
   for (const { node } of state.acceptors) next = sendAvailable(next, node, effects);
   return next;
 }
@@ -94,7 +94,7 @@ function advanceCommit(state: ProposerState, effects: ProposerEffect[]): Propose
   if (reached === null) return state;
   let next = state;
   if (reached > state.commitLsn) {
-    next = { ...next, commitLsn: reached };
+    next = proposerWith(next, { commitLsn: reached });
     effects.push({ type: 'commitAdvanced', commitLsn: reached });
   }
   if (!next.synced) {
@@ -176,5 +176,8 @@ function append(
     probe,
   };
   effects.push({ type: 'append', to: progress.node, request, donor });
-  return withProgress({ ...state, peerHorizonLsn }, progress.node, { nextLsn: endLsn, sentCommitLsn: commitLsn });
+  return withProgress(proposerWith(state, { peerHorizonLsn }), progress.node, {
+    nextLsn: endLsn,
+    sentCommitLsn: commitLsn,
+  });
 }

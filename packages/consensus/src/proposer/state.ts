@@ -100,6 +100,41 @@ export interface ProposerState {
   readonly synced: boolean;
 }
 
+// States are copied field by field, as the acceptor's are.
+
+/** `state` with some of it replaced. */
+export function proposerWith(state: ProposerState, change: Partial<ProposerState>): ProposerState {
+  return {
+    options: change.options ?? state.options,
+    phase: change.phase ?? state.phase,
+    term: change.term ?? state.term,
+    termSeen: change.termSeen ?? state.termSeen,
+    elections: change.elections ?? state.elections,
+    acceptors: change.acceptors ?? state.acceptors,
+    history: change.history === undefined ? state.history : change.history,
+    donor: change.donor === undefined ? state.donor : change.donor,
+    startLsn: change.startLsn ?? state.startLsn,
+    availableLsn: change.availableLsn ?? state.availableLsn,
+    commitLsn: change.commitLsn ?? state.commitLsn,
+    peerHorizonLsn: change.peerHorizonLsn ?? state.peerHorizonLsn,
+    synced: change.synced ?? state.synced,
+  };
+}
+
+/** `progress` with some of it replaced. */
+export function progressWith(progress: AcceptorProgress, change: Partial<AcceptorProgress>): AcceptorProgress {
+  return {
+    node: change.node ?? progress.node,
+    stage: change.stage ?? progress.stage,
+    vote: change.vote === undefined ? progress.vote : change.vote,
+    nextLsn: change.nextLsn ?? progress.nextLsn,
+    writeLsn: change.writeLsn ?? progress.writeLsn,
+    flushLsn: change.flushLsn === undefined ? progress.flushLsn : change.flushLsn,
+    sentCommitLsn: change.sentCommitLsn ?? progress.sentCommitLsn,
+    remoteConsistentLsn: change.remoteConsistentLsn ?? progress.remoteConsistentLsn,
+  };
+}
+
 /** What is known of the members of a configuration before any was met. */
 export function unmetAcceptors(configuration: Configuration): readonly AcceptorProgress[] {
   return allMembers(configuration).map((node) => ({

@@ -3,7 +3,7 @@ import type { AcceptorMessage } from '../messages.ts';
 import { backOff, campaign, onGreetingReply, onVoteReply } from './election.ts';
 import type { ProposerEffect, ProposerInput } from './effect.ts';
 import { onAppendReply, onWal, probeAll } from './replication.ts';
-import { progressOf, type AcceptorProgress, type ProposerState } from './state.ts';
+import { progressOf, proposerWith, type AcceptorProgress, type ProposerState } from './state.ts';
 import { disconnect, withProgress } from './transition.ts';
 
 /** A new state and what to do, in order. */
@@ -69,7 +69,7 @@ function onMessage(
     effects.push({ type: 'fenced', term: message.term });
     return { ...state, phase: 'fenced', termSeen: message.term };
   }
-  const seen = message.term > state.termSeen ? { ...state, termSeen: message.term } : state;
+  const seen = message.term > state.termSeen ? proposerWith(state, { termSeen: message.term }) : state;
   const next = takeMessage(seen, progress, message, effects);
   return next.phase === 'voting' && next.termSeen > next.term ? backOff(next, effects) : next;
 }

@@ -1,13 +1,12 @@
 import type { Configuration, NodeId } from '../configuration.ts';
 import type { ProposerEffect, StopCode } from './effect.ts';
-import { unmetAcceptors, type AcceptorProgress, type ProposerState } from './state.ts';
+import { progressWith, proposerWith, unmetAcceptors, type AcceptorProgress, type ProposerState } from './state.ts';
 
 /** `state` with some of what it knows of `node` replaced. */
 export function withProgress(state: ProposerState, node: NodeId, change: Partial<AcceptorProgress>): ProposerState {
-  return {
-    ...state,
-    acceptors: state.acceptors.map((acceptor) => (acceptor.node === node ? { ...acceptor, ...change } : acceptor)),
-  };
+  return proposerWith(state, {
+    acceptors: state.acceptors.map((acceptor) => (acceptor.node === node ? progressWith(acceptor, change) : acceptor)),
+  });
 }
 
 /**

@@ -78,7 +78,10 @@ class LocalFile implements DiskFile {
   async sync(): Promise<void> {
     const isLong = this.#unsyncedLength > QUICK_SYNC_LENGTH;
     this.#unsyncedLength = 0;
-    if (isLong) return fdatasyncAsync(this.#fd);
+    if (isLong) {
+      await fdatasyncAsync(this.#fd);
+      return;
+    }
     const began = performance.now();
     if (this.#syncsQuickly) fdatasyncSync(this.#fd);
     else await fdatasyncAsync(this.#fd);

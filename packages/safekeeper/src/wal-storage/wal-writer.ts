@@ -88,6 +88,14 @@ export class WalWriter {
     const directory = this.#directoryDirty;
     this.#directoryDirty = false;
     const { disk, directory: path } = this.#segments;
+    if (complete.length === 0 && !directory) {
+      try {
+        await this.#current?.file.sync(); // nearly always: a commit waits for it, and for nothing else here
+      } finally {
+        this.#syncing = false;
+      }
+      return;
+    }
     // All are awaited even when one fails: a file may not be closed under a sync.
     const results = await Promise.allSettled([
       ...complete.map(({ file }) => file.sync()),

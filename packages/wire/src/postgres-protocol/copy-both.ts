@@ -27,10 +27,18 @@ export class CopyBothStream {
   send(...parts: readonly Uint8Array[]): boolean {
     let length = 4;
     for (const part of parts) length += part.length;
-    const header = Buffer.allocUnsafe(5);
+    const inOne = length <= 1024;
+    const header = Buffer.allocUnsafe(inOne ? 1 + length : 5);
     header[0] = MessageType.copyData;
     header.writeInt32BE(length, 1);
-    if (length <= 1024) return this.#socket.write(Buffer.concat([header, ...parts]));
+    if (inOne) {
+      let offset = 5;
+      for (const part of parts) {
+        header.set(part, offset);
+        offset += part.length;
+      }
+      return this.#socket.write(header);
+    }
     this.#socket.cork();
     let more = this.#socket.write(header);
     for (const part of parts) more = this.#socket.write(part);
