@@ -1,5 +1,6 @@
 import { Client } from 'pg';
 import { Zenith } from '../integration_tests/support/zenith.ts';
+import { pageserverBranchTimes } from './branches.ts';
 import { dropPageCache } from './support/drop-page-cache.ts';
 import { atLeast, atMost, type Measurement } from './support/report.ts';
 import { stockPrimary } from './support/stock-pair.ts';
@@ -40,6 +41,7 @@ export async function benchLargeTable(megabytes: number, report: (measurement: M
     await zenith.query('main', fill);
     await stock.query(fill);
     report(atMost(`branch of a database of ${megabytes} MB`, await branchTimes('large'), 50));
+    report(atMost('the same, inside the pageserver', await pageserverBranchTimes(zenith, 'inside', 10), 10));
 
     const scan = 'select count(*), sum(id) from large';
     const theirs: number[] = [];

@@ -1,5 +1,6 @@
 import { parseArgs } from 'node:util';
 import { benchAppends } from './appends.ts';
+import { benchBranches } from './branches.ts';
 import { benchIngest } from './ingest.ts';
 import { benchLargeTable } from './large-table.ts';
 import { benchQuorum } from './quorum.ts';
@@ -7,7 +8,7 @@ import { benchReads } from './reads.ts';
 import { print, type Measurement } from './support/report.ts';
 import { benchTransactions } from './transactions.ts';
 
-// npm run bench [-- --only transactions|quorum|appends|ingest|reads|large-table --seconds 20 --scale 20 --rounds 3 --megabytes 1100 --transactions 200000]
+// npm run bench [-- --only transactions|quorum|appends|ingest|reads|branches|large-table --seconds 20 --scale 20 --rounds 3 --megabytes 1100 --transactions 200000]
 const { values } = parseArgs({
   options: {
     only: { type: 'string' },
@@ -36,6 +37,7 @@ const parts: Record<string, () => Promise<void>> = {
   appends: () => benchAppends(transactions.rounds, report),
   ingest: () => benchIngest(Number(values.transactions), report),
   reads: () => benchReads(Number(values.transactions), report),
+  branches: () => benchBranches(transactions, report),
   'large-table': () => benchLargeTable(Number(values.megabytes), report),
 };
 const chosen = values.only === undefined ? Object.keys(parts) : [values.only];

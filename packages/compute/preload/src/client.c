@@ -164,11 +164,11 @@ static void report(const struct segment *segment, uint32_t block, const char *re
     if (system_write(STDERR_FILENO, line, (size_t)length) < 0) return; /* nobody left to tell */
 }
 
-static bool fetch(struct segment *segment, int fd, uint32_t first, uint32_t needed, uint32_t wanted) {
+static bool fetch(struct segment *segment, int fd, uint32_t first, uint32_t needed, uint32_t begin, uint32_t wanted) {
     struct patience patience = patience_begin(map_header()->request_deadline_ms);
     uint32_t backoff_ms = BACKOFF_FIRST_MS;
     for (;;) {
-        enum outcome outcome = attempt(segment, fd, first, wanted, &patience);
+        enum outcome outcome = attempt(segment, fd, begin, wanted, &patience);
         if (outcome == DONE) return true;
         if (outcome == BROKEN) {
             int saved = errno;
@@ -177,7 +177,8 @@ static bool fetch(struct segment *segment, int fd, uint32_t first, uint32_t need
             return false;
         }
         if (outcome == REFUSED && wanted > needed) {
-            wanted = needed; /* a page that was only read ahead must not fail this read */
+            begin = first; /* a page that was only read ahead must not fail this read */
+            wanted = needed;
             continue;
         }
         if (outcome == REFUSED) {
@@ -203,11 +204,11 @@ static void enter(void) {
     busy = true;
 }
 
-bool client_fetch(struct segment *segment, int fd, uint32_t first, uint32_t needed, uint32_t wanted) {
+bool client_fetch(struct segment *segment, int fd, uint32_t first, uint32_t needed, uint32_t begin, uint32_t wanted) {
     struct timespec begun, ended;
     enter();
     clock_gettime(CLOCK_MONOTONIC, &begun);
-    bool done = fetch(segment, fd, first, needed, wanted);
+    bool done = fetch(segment, fd, first, needed, begin, wanted);
     int saved = errno;
     clock_gettime(CLOCK_MONOTONIC, &ended);
     int64_t waited_us = (ended.tv_sec - begun.tv_sec) * 1000000 + (ended.tv_nsec - begun.tv_nsec) / 1000;

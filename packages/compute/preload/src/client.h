@@ -5,10 +5,11 @@
 #include "map.h"
 
 /*
- * Brings at least the first `needed` of the blocks [first, first + wanted) of the segment into its file, whose attached descriptor is fd; wanted ≤ 128.
+ * Brings at least [first, first + needed), which lies in the blocks [begin, begin + wanted) asked for, into the segment's file, whose attached descriptor
+ * is fd; wanted ≤ 128. Only the former must come. A block of it that an earlier request was to bring may be missing still when that failed: look again.
  * Waits for the pageserver up to the map's deadline. Returns false with errno after one line on standard error.
  */
-bool client_fetch(struct segment *segment, int fd, uint32_t first, uint32_t needed, uint32_t wanted);
+bool client_fetch(struct segment *segment, int fd, uint32_t first, uint32_t needed, uint32_t begin, uint32_t wanted);
 
 /* Asks for blocks without waiting; they are put into the file when this process next waits for others. Does nothing when that is not free to do. */
 void client_prefetch(struct segment *segment, int fd, uint32_t first, uint32_t count);

@@ -10,6 +10,10 @@
 /* A segment of at most this many blocks comes as a whole: most catalogs and small indexes are read completely sooner or later. */
 #define SMALL_SEGMENT_BLOCKS 32u
 
+/* How far out of order the reads of one scan come: reads that overtake another (PostgreSQL has three I/O workers by default), windows one is late by. */
+#define READS_AHEAD 3u
+#define WINDOWS_LATE 3u
+
 /* How long to wait for blocks another process is fetching before fetching them oneself. */
 #define CLAIM_MS 50u
 #define CLAIM_WAIT_US 5000u
@@ -31,22 +35,31 @@ static bool touched(const struct segment *segment, off_t at, size_t length, uint
 static bool none_missing(const struct segment *segment) { return atomic_load_explicit(&segment->missing, memory_order_acquire) == 0; }
 
 /*
- * How many blocks to ask for when [first, first + needed) is missing. The window belongs to the segment and not to the process, because PostgreSQL 18
- * spreads one scan over its I/O workers: an access near where the last fetch ended is sequential and doubles the window, any other resets it.
+ * Which blocks to ask for when [first, first + needed) is missing; returns their number and moves *begin from `first` back when those before are due too.
+ * The window belongs to the segment and not to the process, because PostgreSQL 18 spreads one scan over its I/O workers, which come out of order. An access
+ * a few reads beyond where the last request ended is sequential: it doubles the window and asks from that end on, so that no gap is left to who is late.
+ * One that is behind within a few windows is late: it gets its blocks and changes nothing. Any other resets the window.
  */
-static uint32_t read_ahead(struct segment *segment, uint32_t first, uint32_t needed) {
+static uint32_t read_ahead(struct segment *segment, uint32_t first, uint32_t needed, uint32_t *begin) {
     uint32_t remote = atomic_load(&segment->remote), limit = map_header()->readahead_blocks;
     uint32_t next = atomic_load_explicit(&segment->readahead_next, memory_order_relaxed);
     uint32_t window = atomic_load_explicit(&segment->readahead_window, memory_order_relaxed);
-    bool sequential = first <= next + needed && next <= first + window;
+    *begin = first;
+    if (first < next && next - first <= WINDOWS_LATE * window && remote > SMALL_SEGMENT_BLOCKS) return needed;
+    bool sequential = first >= next && first - next <= READS_AHEAD * (needed - 1) + 1;
     window = sequential ? min(limit, max(window, needed) * 2) : needed;
-    atomic_store_explicit(&segment->readahead_window, window, memory_order_relaxed);
+    uint32_t kept = window;
     if (remote <= SMALL_SEGMENT_BLOCKS) window = min(limit, SMALL_SEGMENT_BLOCKS);
-    uint32_t asked_end = first + needed, end = min(remote, first + max(window, needed));
+    if (sequential && first + needed - next <= window && map_next_present(segment, next, first) == first) *begin = next;
+    uint32_t asked_end = first + needed, end = min(remote, *begin + max(window, needed));
     for (; asked_end < end; asked_end++)
         if (map_next_missing(segment, asked_end, asked_end + 1) != asked_end) break;
-    atomic_store_explicit(&segment->readahead_next, asked_end, memory_order_relaxed);
-    return asked_end - first;
+    if (!atomic_compare_exchange_strong(&segment->readahead_next, &next, asked_end)) { /* another process asks for these just now */
+        *begin = first;
+        return needed;
+    }
+    atomic_store_explicit(&segment->readahead_window, kept, memory_order_relaxed);
+    return asked_end - *begin;
 }
 
 /* Tells other processes that the blocks are on their way. */
@@ -83,13 +96,13 @@ static bool fetch_missing(struct segment *segment, int fd, uint32_t first, uint3
         /* One request for the whole stretch: a block in its midst that is present comes once more and is not installed. */
         uint32_t last = min(end, first + PROTOCOL_PAGES_MAX) - 1;
         while (map_next_missing(segment, last, last + 1) != last && last > first) last--;
-        uint32_t needed = last - first + 1, wanted = needed;
-        if (!requested) {
-            wanted = read_ahead(segment, first, needed);
-            claim(segment, first, wanted);
-        }
-        bool fetched = client_fetch(segment, fd, first, needed, wanted);
-        if (!requested) withdraw_claim(segment, first);
+        uint32_t needed = last - first + 1, begin = first, wanted = needed;
+        if (!requested) wanted = read_ahead(segment, first, needed, &begin);
+        /* What one read needs does not take the claim from who reads ahead. */
+        bool claims = !requested && (wanted > needed || atomic_load_explicit(&segment->claim_end, memory_order_relaxed) == 0);
+        if (claims) claim(segment, begin, wanted);
+        bool fetched = client_fetch(segment, fd, first, needed, begin, wanted);
+        if (claims) withdraw_claim(segment, begin);
         if (!fetched) return false;
     }
 }

@@ -94,6 +94,36 @@ static void random_reads_do_not_read_ahead(struct world *world) {
     CHECK(world->control->pages <= 24);
 }
 
+/* As the I/O workers of one scan read: the server is asked for each block once, and for as many at a time as of a scan in order. */
+static void reads_of_a_scan_come_out_of_order(struct world *world) {
+    static const uint32_t order[] = {16, 0, 32, 64, 48, 96, 80, 112};
+    static struct page pages[16];
+    struct iovec parts[16];
+    for (int i = 0; i < 16; i++) parts[i] = (struct iovec){&pages[i], BLOCK_SIZE};
+    int fd = open_relation(O_RDWR);
+    for (uint32_t block = 0; block < 1024; block += 128)
+        for (uint32_t n = 0; n < 8; n++) {
+            uint32_t at = block + order[n];
+            CHECK(preadv(fd, parts, 16, (off_t)at * BLOCK_SIZE) == sizeof(pages));
+            for (uint32_t i = 0; i < 16; i++) CHECK(page_version(&pages[i], REL, 0, at + i) == 0);
+        }
+    CHECK(world->control->requests <= 2 + 1024 / 128 + 2);
+    CHECK(world->control->pages == 1024 && segment_of(REL)->missing == 0);
+}
+
+static void a_late_read_leaves_the_readahead_as_it_is(struct world *world) {
+    static struct page pages[16];
+    struct iovec parts[16];
+    for (int i = 0; i < 16; i++) parts[i] = (struct iovec){&pages[i], BLOCK_SIZE};
+    int fd = open_relation(O_RDWR);
+    CHECK(preadv(fd, parts, 16, 40 * BLOCK_SIZE) == sizeof(pages)); /* too far ahead to bring what is before it too */
+    CHECK(world->control->pages == 32);
+    CHECK(preadv(fd, parts, 16, 0) == sizeof(pages));
+    CHECK(world->control->pages == 32 + 16);
+    CHECK(preadv(fd, parts, 16, 72 * BLOCK_SIZE) == sizeof(pages));
+    CHECK(world->control->pages == 32 + 16 + 64 && world->control->requests == 3);
+}
+
 static void small_segment_comes_whole(struct world *world) {
     int fd = open_relation(O_RDWR);
     CHECK(read_version(fd, 0) == 0 && world->control->requests == 1 && world->control->pages == 20 && segment_of(REL)->missing == 0);
@@ -246,6 +276,19 @@ static void a_bad_page_fails_alone(struct world *world) {
     CHECK(read_version(fd, 40) == 0);
 }
 
+static void a_bad_page_that_is_due_before_fails_alone(struct world *world) {
+    static struct page pages[16];
+    struct iovec parts[16];
+    for (int i = 0; i < 16; i++) parts[i] = (struct iovec){&pages[i], BLOCK_SIZE};
+    int fd = open_relation(O_RDWR);
+    world->control->fail_block = 5;
+    world->control->fail_times = 1000;
+    world->control->fail_status = STATUS_PAGE_NOT_REBUILT;
+    CHECK(preadv(fd, parts, 16, 16 * BLOCK_SIZE) == sizeof(pages)); /* asks for the 16 blocks before as well, in vain */
+    for (uint32_t i = 0; i < 16; i++) CHECK(page_version(&pages[i], REL, 0, 16 + i) == 0);
+    CHECK(world->control->fail_times == 999 && world->control->requests == 1 && is_missing(5) && map_header()->counters.failures == 0);
+}
+
 static void passing_trouble_is_waited_out(struct world *world) {
     int fd = open_relation(O_RDWR);
     world->control->fail_block = 10;
@@ -360,6 +403,8 @@ const struct test_case test_cases[] = {
     CASE(read_fetches_and_installs, medium, 10000, 128),
     CASE(vectors_and_readahead_batch, large, 10000, 128),
     CASE(random_reads_do_not_read_ahead, large, 10000, 128),
+    CASE(reads_of_a_scan_come_out_of_order, large, 10000, 128),
+    CASE(a_late_read_leaves_the_readahead_as_it_is, large, 10000, 128),
     CASE(small_segment_comes_whole, small, 10000, 128),
     CASE(write_makes_local, medium, 10000, 128),
     CASE(truncation_forgets, medium, 10000, 128),
@@ -370,6 +415,7 @@ const struct test_case test_cases[] = {
     CASE(names_of_every_kind, medium, 10000, 128),
     CASE(streams_copies_and_renames, medium, 10000, 128),
     CASE(a_bad_page_fails_alone, medium, 10000, 128),
+    CASE(a_bad_page_that_is_due_before_fails_alone, medium, 10000, 128),
     CASE(passing_trouble_is_waited_out, medium, 10000, 1),
     CASE(the_deadline_ends_the_wait, medium, 800, 1),
     CASE(a_cancelled_wait_ends, medium, 4000, 1),

@@ -13,6 +13,7 @@ import { dirname, join } from 'node:path';
 import { ComputeError } from '../errors.ts';
 import type { PhaseTimer } from '../phase-timer.ts';
 import { PresenceMapBuilder, writePresenceMap } from '../presence-map/builder.ts';
+import { READAHEAD_BLOCKS_MAX } from '../presence-map/layout.ts';
 import { pgHbaConf, postgresqlConf, type ServerSettings } from './configuration.ts';
 import { FileMaker, makeDirectory, requiredDirectories, type Owner } from './layout.ts';
 import { makeRelationFiles, makeUnloggedMainFork } from './relation-files.ts';
@@ -68,6 +69,12 @@ const INIT_FORK_BLOCKS_MAX = 16 * PAGES_PER_REQUEST_MAX;
 
 const NO_SYSTEM_SETTINGS = '# Settings made by ALTER SYSTEM; they last until this compute is started again.\n';
 
+/**
+ * Where I/O workers read a scan together, which is how PostgreSQL 18 does it unless it is told otherwise, several such requests are under way at once: one is rebuilt while others are put into files. Larger ones would keep
+ * all workers waiting for one. Unit: blocks.
+ */
+const READAHEAD_BLOCKS_OF_WORKERS = 32;
+
 /** Init forks whose pages are asked for at the same time; below what one connection to the page service takes. */
 const INIT_FORKS_AT_ONCE = 32;
 
@@ -96,6 +103,10 @@ export async function buildDataDirectory(options: DataDirectoryOptions): Promise
         lsn: options.startLsn,
         address: options.pageServer,
         pgdata,
+        readaheadBlocks:
+          major >= 18 && (options.server.settings['io_method'] ?? 'worker') === 'worker'
+            ? READAHEAD_BLOCKS_OF_WORKERS
+            : READAHEAD_BLOCKS_MAX,
       });
       const made = makeRelationFiles(manifest.relations, {
         pgdata,

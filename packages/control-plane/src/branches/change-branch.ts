@@ -1,18 +1,18 @@
 import { rmSync } from 'node:fs';
-import type { Lsn, TimelineId } from '@zenith/base';
+import type { TimelineId } from '@zenith/base';
 import { computeHolder, forgetTokens } from '../credentials/holders.ts';
 import { withComputeLock } from '../endpoints/compute-lock.ts';
 import { endpointProcess, endpointsOf } from '../endpoints/endpoint-process.ts';
 import { removeStagedCompute } from '../endpoints/staged-compute.ts';
 import { ControlPlaneError } from '../errors.ts';
 import type { BranchesView } from '../metadata/branches-change.ts';
-import type { BranchRecord, TimelineRecord } from '../metadata/records.ts';
+import type { BranchRecord } from '../metadata/records.ts';
 import { requireNodes } from '../nodes/start-stop.ts';
 import { withProcessLock } from '../process/process-lock.ts';
 import type { Repository } from '../repository/repository.ts';
 import { checkNewBranchName } from './branch-name.ts';
 import { resolvePosition, type Branch } from './create-branch.ts';
-import { finishTimelines, withNewTimeline } from './new-timeline.ts';
+import { finishTimelines, withNewTimeline, type Origin } from './new-timeline.ts';
 import type { Position } from './start-point.ts';
 
 /** Longest wait for another command that creates an endpoint. Unit: milliseconds. */
@@ -156,7 +156,7 @@ export async function resetBranch(
   const parent = await catalog.timeline(ancestor);
   const end = { lsn: undefined, time: undefined };
   const origin = await resolvePosition(repository, parent, end, `timeline ${ancestor}`);
-  return replaceTimeline(repository, branch, origin.timeline, origin.lsn, keepAs);
+  return replaceTimeline(repository, branch, origin, keepAs);
 }
 
 /**
@@ -185,7 +185,7 @@ export async function restoreBranch(
     );
   }
   const origin = await locatePosition(repository, branch.timeline, to, name);
-  return replaceTimeline(repository, branch, origin.timeline, origin.lsn, keepAs);
+  return replaceTimeline(repository, branch, origin, keepAs);
 }
 
 /** A position in the history of a timeline or in what it shares with its ancestors. */
@@ -194,7 +194,7 @@ async function locatePosition(
   timeline: TimelineId,
   to: Position,
   name: string,
-): ReturnType<typeof resolvePosition> {
+): Promise<Origin> {
   const { catalog } = repository;
   let at = await catalog.timeline(timeline);
   while (to.lsn !== undefined && to.lsn < at.startLsn && at.ancestor !== undefined)
@@ -206,36 +206,42 @@ async function locatePosition(
 async function replaceTimeline(
   repository: Repository,
   branch: BranchRecord,
-  origin: TimelineRecord,
-  lsn: Lsn,
+  origin: Origin,
   keepAs: string | undefined,
 ): Promise<Branch & Removal> {
   const { catalog } = repository;
   if (keepAs !== undefined) checkNewBranchName(keepAs);
   const record = await whileStill(repository, branch, () =>
-    withNewTimeline(repository, origin, lsn, async (made) => {
-      await catalog.changeBranches((view) => {
-        const old = requireUnchanged(view, branch);
-        if (!view.timelines.has(origin.id))
-          throw new ControlPlaneError('conflict', `timeline ${origin.id} was removed by another command; try again`);
-        if (keepAs === undefined) requireChildless(view, branch, 'give the present state a name with --keep-as');
-        else if (view.branches.has(keepAs))
-          throw new ControlPlaneError(
-            'branch-exists',
-            `a branch '${keepAs}' exists already: choose another name for --keep-as`,
-          );
-        return {
-          putTimelines: [made],
-          putBranches: [
-            { ...old, timeline: made.id },
-            ...(keepAs === undefined ? [] : [{ ...old, name: keepAs, isProtected: false }]),
-          ],
-          removeTimelines: keepAs === undefined ? [old.timeline] : [],
-          finished: [made.id],
-        };
-      });
-      return made;
-    }),
+    withNewTimeline(
+      repository,
+      () => Promise.resolve(origin),
+      async (made) => {
+        await catalog.changeBranches((view) => {
+          const old = requireUnchanged(view, branch);
+          if (!view.timelines.has(origin.timeline.id))
+            throw new ControlPlaneError(
+              'conflict',
+              `timeline ${origin.timeline.id} was removed by another command; try again`,
+            );
+          if (keepAs === undefined) requireChildless(view, branch, 'give the present state a name with --keep-as');
+          else if (view.branches.has(keepAs))
+            throw new ControlPlaneError(
+              'branch-exists',
+              `a branch '${keepAs}' exists already: choose another name for --keep-as`,
+            );
+          return {
+            putTimelines: [made],
+            putBranches: [
+              { ...old, timeline: made.id },
+              ...(keepAs === undefined ? [] : [{ ...old, name: keepAs, isProtected: false }]),
+            ],
+            removeTimelines: keepAs === undefined ? [old.timeline] : [],
+            finished: [made.id],
+          };
+        });
+        return made;
+      },
+    ),
   );
   return { ...branch, timeline: record.id, record, pending: await finishTimelines(repository) };
 }

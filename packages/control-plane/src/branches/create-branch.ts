@@ -8,7 +8,7 @@ import type { Repository } from '../repository/repository.ts';
 import { findLsn } from '../history/find-lsn.ts';
 import { checkNewBranchName } from './branch-name.ts';
 import { commitPoint } from './commit-point.ts';
-import { withNewTimeline } from './new-timeline.ts';
+import { withNewTimeline, type Origin } from './new-timeline.ts';
 import { alignLsn, parseStartPoint, type Position, type StartPoint } from './start-point.ts';
 
 /** A branch with the timeline it names. */
@@ -50,12 +50,6 @@ export function checkStartLsn(at: Lsn, timeline: Pick<TimelineRecord, 'startLsn'
       'lsn-in-future',
       `${formatLsn(at)} lies in the future of ${named}, which ends at ${formatLsn(end)}`,
     );
-}
-
-/** Where a branch begins. */
-interface Origin {
-  readonly timeline: TimelineRecord;
-  readonly lsn: Lsn;
 }
 
 /**
@@ -100,8 +94,8 @@ export async function createBranch(repository: Repository, name: string, start: 
         throw new ControlPlaneError('branch-exists', `a branch '${name}' exists already`);
       const { timeline, named } = await findOrigin(repository, startPoint);
       await requireNodes(repository);
-      const { timeline: origin, lsn: startLsn } = await resolvePosition(repository, timeline, startPoint, named);
-      return withNewTimeline(repository, origin, startLsn, async (record) => ({
+      const find = (): Promise<Origin> => resolvePosition(repository, timeline, startPoint, named);
+      return withNewTimeline(repository, find, async (record) => ({
         ...(await catalog.addBranch(name, record)),
         record,
       }));

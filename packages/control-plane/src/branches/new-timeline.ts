@@ -6,38 +6,45 @@ import { identifyProcess, isAlive } from '@zenith/service';
 import type { Repository } from '../repository/repository.ts';
 import { safekeepersOf } from '../safekeepers/safekeepers.ts';
 
+/** Where a timeline begins: a position in another one's history. */
+export interface Origin {
+  readonly timeline: TimelineRecord;
+  readonly lsn: Lsn;
+}
+
 /**
  * Makes a timeline on the pageserver and has `name` give it a name, in that order: a name never stands for a timeline that does not exist. Whatever dies in between, the timeline that nobody names is
  * removed, by this call or by the next {@link finishTimelines}.
+ * @param find finds where it begins. The note that the timeline is in the making becomes durable meanwhile
  * @param name resolves when a branch names the timeline; what it throws is thrown
  */
 export async function withNewTimeline<T>(
   repository: Repository,
-  origin: TimelineRecord,
-  startLsn: Lsn,
+  find: () => Promise<Origin>,
   name: (record: TimelineRecord) => Promise<T>,
 ): Promise<T> {
   const { catalog } = repository;
-  const record: TimelineRecord = {
-    ...origin,
-    id: newTimelineId(),
-    ancestor: origin.id,
-    startLsn,
-    createdAt: new Date().toISOString(),
-  };
+  const id = newTimelineId();
   const self = identifyProcess(process.pid);
   assert(self !== undefined, 'a running process finds itself in /proc');
-  await catalog.beginTimeline(record.id, self);
+  const [begun, found] = await Promise.allSettled([catalog.beginTimeline(id, self), find()]);
+  if (found.status === 'rejected') {
+    // Nobody was asked to make anything. A note that stays does no harm.
+    if (begun.status === 'fulfilled') await forget(repository, id).catch(() => undefined);
+    throw found.reason;
+  }
+  if (begun.status === 'rejected') throw begun.reason;
+  const { timeline: origin, lsn: startLsn } = found.value;
   try {
     await new PageserverClient(repository).createTimeline({
-      timelineId: record.id,
+      timelineId: id,
       ancestorTimelineId: origin.id,
       ancestorLsn: startLsn,
     });
-    return await name(record);
+    return await name({ ...origin, id, ancestor: origin.id, startLsn, createdAt: new Date().toISOString() });
   } catch (error) {
     // What cannot be removed now stays noted; what was wrong is the caller's news.
-    await finish(repository, record.id).catch(() => undefined);
+    await finish(repository, id).catch(() => undefined);
     throw error;
   }
 }
@@ -60,12 +67,15 @@ export async function finishTimelines(repository: Repository): Promise<Error[]> 
 }
 
 async function finish(repository: Repository, id: TimelineId): Promise<void> {
-  const { catalog } = repository;
-  const isNamed = (await catalog.timelines()).some((timeline) => timeline.id === id);
+  const isNamed = (await repository.catalog.timelines()).some((timeline) => timeline.id === id);
   if (!isNamed) {
     await new PageserverClient(repository).removeTimeline(id);
     const { nodes } = await safekeepersOf(repository);
     await Promise.all(nodes.map((node) => new SafekeeperClient(repository, node.id, node.httpPort).removeTimeline(id)));
   }
+  await forget(repository, id);
+}
+
+async function forget({ catalog }: Repository, id: TimelineId): Promise<void> {
   await catalog.changeBranches(({ unfinished }) => (unfinished.has(id) ? { finished: [id] } : undefined));
 }

@@ -10,7 +10,7 @@ import {
   type MetadataStore,
   type MetadataTransaction,
 } from './metadata-store.ts';
-import { replaceFile } from './replace-file.ts';
+import { replaceFile, replaceFileMeanwhile } from './replace-file.ts';
 
 const revision = v.pipe(v.number(), v.safeInteger(), v.minValue(1));
 
@@ -55,7 +55,7 @@ export class EmbeddedMetadataStore implements MetadataStore {
 
   /** Writes an empty store. The caller makes sure that there was none. */
   static create(path: string): void {
-    write(path, { revision: 0, entries: new Map() });
+    replaceFile(path, encode(path, { revision: 0, entries: new Map() }));
   }
 
   get(key: string): Promise<MetadataEntry | undefined> {
@@ -75,20 +75,19 @@ export class EmbeddedMetadataStore implements MetadataStore {
       this.#lockFolder,
       'metadata',
       { timeoutMs: LOCK_TIMEOUT_MS, doing: 'is writing the metadata' },
-      () =>
-        Promise.resolve().then(() => {
-          const old = this.#read();
-          if (
-            transaction.expect.some(({ key, revision: expected }) => (old.entries.get(key)?.revision ?? 0) !== expected)
-          )
-            return false;
-          const state = { revision: old.revision + 1, entries: new Map(old.entries) };
-          for (const key of transaction.remove ?? []) state.entries.delete(key);
-          for (const { key, value } of transaction.put ?? [])
-            state.entries.set(key, { key, value, revision: state.revision });
-          write(this.#path, state);
-          return true;
-        }),
+      async () => {
+        const old = this.#read();
+        if (
+          transaction.expect.some(({ key, revision: expected }) => (old.entries.get(key)?.revision ?? 0) !== expected)
+        )
+          return false;
+        const state = { revision: old.revision + 1, entries: new Map(old.entries) };
+        for (const key of transaction.remove ?? []) state.entries.delete(key);
+        for (const { key, value } of transaction.put ?? [])
+          state.entries.set(key, { key, value, revision: state.revision });
+        await replaceFileMeanwhile(this.#path, encode(this.#path, state));
+        return true;
+      },
     );
   }
 
@@ -141,7 +140,8 @@ export class EmbeddedMetadataStore implements MetadataStore {
   }
 }
 
-function write(path: string, state: State): void {
+/** The store's file. @param path for messages */
+function encode(path: string, state: State): string {
   const entries = Object.fromEntries(
     [...state.entries.values()].map(({ key, revision: at, value }) => [key, { revision: at, value }]),
   );
@@ -152,5 +152,5 @@ function write(path: string, state: State): void {
       `the metadata store ${path} would grow over ${METADATA_BYTES_MAX} bytes; remove branches or endpoints first`,
     );
   }
-  replaceFile(path, text);
+  return text;
 }

@@ -1,5 +1,6 @@
-import { closeSync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
+import { closeSync, fsync, fsyncSync, openSync, renameSync, rmSync, writeSync } from 'node:fs';
 import { dirname } from 'node:path';
+import { promisify } from 'node:util';
 import { ControlPlaneError } from '../errors.ts';
 
 /** Makes the entries of a folder durable: what was created, renamed or removed in it. */
@@ -12,6 +13,25 @@ export function syncFolder(folder: string): void {
   }
 }
 
+/** Writes a file that is not yet known to be durable. Returns a descriptor. */
+function writeTemporary(temporary: string, content: string, mode: number): number {
+  const fd = openSync(temporary, 'w', mode);
+  try {
+    const bytes = Buffer.from(content, 'utf8');
+    for (let written = 0; written < bytes.length;) written += writeSync(fd, bytes, written);
+    return fd;
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+}
+
+/** Removes what was written, and says what is wrong. */
+function notReplaced(path: string, temporary: string, error: unknown): ControlPlaneError {
+  rmSync(temporary, { force: true });
+  return new ControlPlaneError('system', `cannot write ${path}: ${(error as Error).message}`, { cause: error });
+}
+
 /**
  * Replaces a file's content in one step: a reader, and whoever looks after a crash, finds all of the old or all of the new. Durable when it returns.
  * Two writers at once must be kept apart by the caller.
@@ -20,10 +40,8 @@ export function syncFolder(folder: string): void {
 export function replaceFile(path: string, content: string, mode = 0o600): void {
   const temporary = `${path}.tmp-${process.pid}`;
   try {
-    const fd = openSync(temporary, 'w', mode);
+    const fd = writeTemporary(temporary, content, mode);
     try {
-      const bytes = Buffer.from(content, 'utf8');
-      for (let written = 0; written < bytes.length;) written += writeSync(fd, bytes, written);
       fsyncSync(fd);
     } finally {
       closeSync(fd);
@@ -31,7 +49,30 @@ export function replaceFile(path: string, content: string, mode = 0o600): void {
     renameSync(temporary, path);
     syncFolder(dirname(path));
   } catch (error) {
-    rmSync(temporary, { force: true });
-    throw new ControlPlaneError('system', `cannot write ${path}: ${(error as Error).message}`, { cause: error });
+    throw notReplaced(path, temporary, error);
+  }
+}
+
+const waitForSync = promisify(fsync);
+
+/** {@link replaceFile} for who has other things to do while the disk works. Durable when it resolves. */
+export async function replaceFileMeanwhile(path: string, content: string, mode = 0o600): Promise<void> {
+  const temporary = `${path}.tmp-${process.pid}`;
+  try {
+    const fd = writeTemporary(temporary, content, mode);
+    try {
+      await waitForSync(fd);
+    } finally {
+      closeSync(fd);
+    }
+    renameSync(temporary, path);
+    const folder = openSync(dirname(path), 'r');
+    try {
+      await waitForSync(folder);
+    } finally {
+      closeSync(folder);
+    }
+  } catch (error) {
+    throw notReplaced(path, temporary, error);
   }
 }

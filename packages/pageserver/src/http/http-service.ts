@@ -24,6 +24,7 @@ import type { TimelineStore } from '../timeline/timeline-store.ts';
 import type { Timeline } from '../timeline/timeline.ts';
 import { describeTimeline } from './describe-timeline.ts';
 import { addGate } from './gate.ts';
+import { httpMetrics, type HttpMetrics } from './metrics.ts';
 import { addPageRoutes } from './page-routes.ts';
 import { addHistory } from './history-routes.ts';
 import { parseBody } from './parse-body.ts';
@@ -116,7 +117,7 @@ export class HttpService {
     );
     this.#addService();
     this.#addSources();
-    this.#addTimelines();
+    this.#addTimelines(httpMetrics(options.metrics));
     addPageRoutes(this.#server, {
       timeline: (params) => this.#timeline(params),
       waitTimeoutMs: options.waitTimeoutMs,
@@ -174,8 +175,8 @@ export class HttpService {
     });
   }
 
-  #addTimelines(): void {
-    const { store, sources, waitTimeoutMs } = this.#options;
+  #addTimelines({ branchSeconds }: HttpMetrics): void {
+    const { store, sources, waitTimeoutMs, now } = this.#options;
     const server = this.#server;
     server.get<{ Params: { tenant: string } }>('/v1/tenant/:tenant/timeline', (request) => {
       const tenant = parseTenantId(request.params.tenant);
@@ -187,9 +188,11 @@ export class HttpService {
     server.post<{ Params: { tenant: string } }>('/v1/tenant/:tenant/timeline', async (request) => {
       const { timelineId, ancestorTimelineId, ancestorLsn } = parseBody(newTimeline, request.body);
       const tenant = parseTenantId(request.params.tenant);
-      return this.#describe(
-        await store.createBranch(tenant, parseTimelineId(timelineId), parseTimelineId(ancestorTimelineId), ancestorLsn),
-      );
+      const [id, ancestor] = [parseTimelineId(timelineId), parseTimelineId(ancestorTimelineId)];
+      const begun = now();
+      const branch = await store.createBranch(tenant, id, ancestor, ancestorLsn);
+      branchSeconds.observe((now() - begun) / 1000);
+      return this.#describe(branch);
     });
     server.get<TimelineParams>('/v1/tenant/:tenant/timeline/:timeline', (request) =>
       this.#describe(this.#timeline(request.params)),
