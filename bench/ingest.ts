@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { newTenantId, newTimelineId } from '@zenith/base';
-import { TimelineStore, importCluster, ingestLocalWal, inspectCluster } from '@zenith/pageserver';
+import { LayerWorkerPool, TimelineStore, importCluster, ingestLocalWal, inspectCluster } from '@zenith/pageserver';
 import { StockPostgres, temporaryDirectory } from '@zenith/testing';
 import { lastRecovery } from './support/recovery.ts';
 import { atLeast, type Measurement } from './support/report.ts';
@@ -44,15 +44,48 @@ const SETTINGS = {
   bgwriter_lru_maxpages: '0',
 };
 
+/** What writes the WAL that is ingested. */
+interface IngestWorkload {
+  readonly name: string;
+  /** Statements whose WAL is not measured. @param directory one that the server can write to */
+  readonly prepare: (directory: string) => readonly string[];
+  /** Statements whose WAL is. */
+  readonly work: (directory: string) => readonly string[];
+}
+
+function tpcb(transactions: number): IngestWorkload {
+  return { name: 'TPC-B', prepare: () => [WORK], work: () => [`call work(${transactions})`] };
+}
+
+/** COPY, whose records hold a page of rows each, and an index built at once, of which every page is an image. */
+function bulkLoad(rows: number): IngestWorkload {
+  return {
+    name: 'bulk load',
+    prepare: (directory) => [
+      `copy (select g, g % 5, 0, '' from generate_series(1, ${rows}) g) to '${directory}/rows'`,
+      'create table loaded (like accounts)',
+    ],
+    work: (directory) => [`copy loaded from '${directory}/rows'`, 'alter table loaded add primary key (aid)'],
+  };
+}
+
 /**
- * Ingest of a TPC-B-like WAL of `transactions`, from the WAL files into layers, against a stock server's own crash recovery from the same files; both read them from the page cache. The server's figure is its
- * "redo done … elapsed", without the checkpoint that makes it durable; ours is given both ways.
+ * Ingest of a TPC-B-like WAL of `transactions`, and of that of a bulk load of five times as many rows, from the WAL files into layers, against a stock server's own crash recovery from the same files; both read them
+ * from the page cache. The server's figure is its "redo done … elapsed", without the checkpoint that makes it durable; ours is given both ways. Layers are written by a worker thread, as in a pageserver.
  */
 export async function benchIngest(transactions: number, report: (measurement: Measurement) => void): Promise<void> {
+  for (const workload of [tpcb(transactions), bulkLoad(5 * transactions)]) await ingestOf(workload, report);
+}
+
+async function ingestOf(
+  { name, prepare, work }: IngestWorkload,
+  report: (measurement: Measurement) => void,
+): Promise<void> {
   const postgres = StockPostgres.create({ major: 18, settings: SETTINGS });
   const directory = temporaryDirectory('zenith-bench-');
+  const workers = new LayerWorkerPool({ count: 1 });
   try {
-    const store = TimelineStore.open(directory.path);
+    const store = TimelineStore.open(directory.path, { workers });
     const cluster = inspectCluster(postgres.dataDirectory);
     const load = store.importTimeline({
       tenant: newTenantId(),
@@ -65,12 +98,12 @@ export async function benchIngest(transactions: number, report: (measurement: Me
 
     await postgres.start();
     await postgres.query(SCHEMA);
-    await postgres.query(WORK);
+    for (const statement of prepare(postgres.dataDirectory)) await postgres.query(statement);
     await postgres.query('checkpoint');
     const wal = join(postgres.dataDirectory, 'pg_wal');
     await ingestLocalWal(timeline, wal, () => performance.now());
     await timeline.flush();
-    await postgres.query(`call work(${transactions})`);
+    for (const statement of work(postgres.dataDirectory)) await postgres.query(statement);
     await postgres.query('select pg_switch_wal()');
     await postgres.kill();
 
@@ -89,15 +122,16 @@ export async function benchIngest(transactions: number, report: (measurement: Me
     const stock = (redo.end - redo.start) / MB / redo.seconds;
     report(
       atLeast(
-        `ingest of ${megabytes.toFixed(0)} MB of WAL against stock recovery`,
+        `${name}, ingest of ${megabytes.toFixed(0)} MB of WAL against stock recovery`,
         megabytes / ingested,
         stock,
         0.5,
         'MB/s',
       ),
     );
-    report(atLeast('the same until it is durable in layers', megabytes / durable, stock, 0.5, 'MB/s'));
+    report(atLeast(`${name}, the same until it is durable in layers`, megabytes / durable, stock, 0.5, 'MB/s'));
   } finally {
+    await workers.close();
     await postgres.remove();
     directory.remove();
   }

@@ -8,4 +8,5 @@ export { StorageError, type StorageErrorCode } from './timeline/errors.ts';
 export { TimelineStore, type NewTimeline, type StoreOptions } from './timeline/timeline-store.ts';
 export { type Timeline } from './timeline/timeline.ts';
 export { ingestLocalWal } from './verify/local-wal.ts';
+export { LayerWorkerPool } from './workers/layer-worker-pool.ts';
 export { compareWithDataDirectory, type Comparison, type Difference, type MissingBlocks } from './verify/compare.ts';

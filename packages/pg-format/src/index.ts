@@ -32,7 +32,7 @@ export {
   pageRepairFragmentation,
   pageTruncateLinePointerArray,
 } from './page/compactify.ts';
-export { copyBytes } from './page/copy-bytes.ts';
+export { copyBetweenViews, copyBytes } from './page/copy-bytes.ts';
 export {
   PD_ALL_VISIBLE,
   PD_HAS_FREE_LINES,

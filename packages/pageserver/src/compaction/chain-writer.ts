@@ -68,7 +68,7 @@ export class ChainWriter {
     ) {
       this.#putImage();
     }
-    this.#target.add(object, block, lsn, kind, bytes, offset, length);
+    this.#target.add(object, block, lsn, kind, bytes, offset, length, view);
     this.#lastLsn = lsn;
     this.#values++;
     this.#bytes += length;

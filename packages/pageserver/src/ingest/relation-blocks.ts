@@ -62,6 +62,7 @@ export function ingestBlocks(context: IngestContext, record: WalRecord): void {
       scratch.bytes,
       0,
       length,
+      scratch.view,
     );
   }
 }

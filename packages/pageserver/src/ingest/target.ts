@@ -14,7 +14,7 @@ export interface IngestTarget {
   readonly lastRecordLsn: Lsn;
   /** The small integer that stands for an object in this process. */
   intern(kind: ObjectKind, spc: number, db: number, rel: number, fork: number): ObjectId;
-  /** Adds a value above lastRecordLsn; `bytes` are copied. LSNs never go back. It cannot be read before {@link advance}. */
+  /** Adds a value above lastRecordLsn; `bytes` are copied, faster with a `view` over exactly them. LSNs never go back. It cannot be read before {@link advance}. */
   put(
     object: ObjectId,
     block: number,
@@ -23,6 +23,7 @@ export interface IngestTarget {
     bytes: Uint8Array,
     offset: number,
     length: number,
+    view?: DataView,
   ): void;
   /** The record that ends at `lsn` commits a transaction. Commits come in the order of the WAL. */
   noteCommit(lsn: Lsn, time: CommitTime): void;

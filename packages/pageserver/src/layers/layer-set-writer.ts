@@ -39,7 +39,7 @@ export class LayerSetWriter {
     return this.#end();
   }
 
-  /** Appends a value. `bytes` is only borrowed. */
+  /** Appends a value. `bytes` is only borrowed. @param view over exactly `bytes`: a short value is copied faster with it */
   add(
     object: ObjectId,
     block: number,
@@ -48,9 +48,10 @@ export class LayerSetWriter {
     bytes: Uint8Array,
     offset: number,
     length: number,
+    view?: DataView,
   ): void {
     this.#writer ??= this.#newWriter();
-    this.#writer.add(object, block, lsn, kind, bytes, offset, length);
+    this.#writer.add(object, block, lsn, kind, bytes, offset, length, view);
   }
 
   /** Ends the last file. Resolves with all of them, durable but for their directory entries; none when there was no value. */

@@ -1,4 +1,5 @@
 import { assert, crc32c, type Lsn, type TenantId, type TimelineId, writeLsn } from '@zenith/base';
+import { copyBetweenViews } from '@zenith/pg-format';
 import { NO_OBJECT, type ObjectId, type ObjectTable } from '../key-space/object-table.ts';
 import { isBase, type ValueKind } from '../key-space/value.ts';
 import { afterStoredKey, type KeyRange, type StoredKey } from '../key-space/stored-key.ts';
@@ -24,7 +25,7 @@ import {
   writeIndexEntry,
   writeValueHeader,
 } from './layer-format.ts';
-import { COPY_BY_LOOP_MAX } from './in-memory-layer.ts';
+import { COPY_BY_LOOP_MAX, COPY_BY_VIEW_MAX } from './in-memory-layer.ts';
 import { formatLayerName, type LayerName } from './layer-name.ts';
 
 /** Bytes collected before they are written. Unit: bytes. */
@@ -105,7 +106,7 @@ export class LayerWriter {
     return this.#valueCount;
   }
 
-  /** Appends a value. `bytes` is only borrowed. */
+  /** Appends a value. `bytes` is only borrowed. @param view over exactly `bytes`: a short value is copied faster with it */
   add(
     object: ObjectId,
     block: number,
@@ -114,6 +115,7 @@ export class LayerWriter {
     bytes: Uint8Array,
     offset: number,
     length: number,
+    view?: DataView,
   ): void {
     assert(lsn >= this.#plan.lsnStart && lsn < this.#plan.lsnEnd, 'a value lies inside of the LSN range of its layer');
     const sameKey = object === this.#chunkObject && block === this.#entry.block;
@@ -125,7 +127,9 @@ export class LayerWriter {
     if (needed > this.#chunk.length) this.#growChunk(needed);
     writeValueHeader(this.#chunkView, this.#chunkLength, lsn, kind, length);
     const at = this.#chunkLength + VALUE_HEADER_BYTES;
-    if (length <= COPY_BY_LOOP_MAX) {
+    if (view !== undefined && length <= COPY_BY_VIEW_MAX) {
+      copyBetweenViews(view, offset, this.#chunkView, at, length);
+    } else if (length <= COPY_BY_LOOP_MAX) {
       const to = this.#chunk;
       for (let i = 0; i < length; i++) to[at + i] = bytes[offset + i] as number;
     } else {

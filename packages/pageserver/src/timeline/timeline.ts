@@ -124,6 +124,7 @@ export class Timeline {
   /**
    * Adds a value at `lsn`, above lastRecordLsn. LSNs never go back. `bytes[offset, offset + length)` is copied. Allocates nothing but memory for the values.
    * It is not to be read before `advance`.
+   * @param view over exactly `bytes`: a short value is copied faster with it
    */
   put(
     object: ObjectId,
@@ -133,10 +134,11 @@ export class Timeline {
     bytes: Uint8Array,
     offset: number,
     length: number,
+    view?: DataView,
   ): void {
     assert(lsn > this.#state.lastRecordLsn, 'a value is put above the last record LSN');
     this.#inRecord = true;
-    this.#state.openLayer().put(object, block, lsn, kind, bytes, offset, length);
+    this.#state.openLayer().put(object, block, lsn, kind, bytes, offset, length, view);
   }
 
   /** The record that ends at `lsn`, which is being put, commits a transaction. Commits that are not in a batch yet are put before the layer is frozen, so that none is lost. */

@@ -8,7 +8,7 @@ import {
   type Lsn,
   type SystemId,
 } from '@zenith/base';
-import { copyBytes } from '../page/copy-bytes.ts';
+import { copyBetweenViews, copyBytes } from '../page/copy-bytes.ts';
 import type { PgMajor } from '../version.ts';
 import { formatOf } from '../versions/formats.ts';
 import type { VersionFormat } from '../versions/version-format.ts';
@@ -349,7 +349,7 @@ export class WalStreamDecoder {
   #append(count: number): void {
     const length = Math.min(count, XLOG_BLCKSZ - this.#pageOffset, this.#chunk.length - this.#at);
     if (this.#assembled + length > this.#buffer.length) this.#grow(this.#assembled + length);
-    copyBytes(this.#chunk, this.#at, this.#buffer, this.#assembled, length);
+    copyBetweenViews(this.#view, this.#at, this.#bufferView, this.#assembled, length);
     this.#assembled += length;
     this.#consume(length);
   }

@@ -1,5 +1,5 @@
 import { assert, writeLsn } from '@zenith/base';
-import { copyBytes } from '../page/copy-bytes.ts';
+import { copyBetweenViews } from '../page/copy-bytes.ts';
 import {
   BKPBLOCK_HAS_DATA,
   BKPBLOCK_HAS_IMAGE,
@@ -80,13 +80,13 @@ export function trimRecord(
   const kept = keepBlockIndex < record.blockCount ? record.blocks[keepBlockIndex] : undefined;
   if (kept !== undefined && kept.inUse) {
     if (keepsImage(kept, keepBlockIndex, keepBlockIndex)) {
-      copyBytes(record.bytes, kept.imageOffset, out, at, kept.imageLength);
+      copyBetweenViews(record.view, kept.imageOffset, view, at, kept.imageLength);
       at += kept.imageLength;
     }
-    copyBytes(record.bytes, kept.dataOffset, out, at, kept.dataLength);
+    copyBetweenViews(record.view, kept.dataOffset, view, at, kept.dataLength);
     at += kept.dataLength;
   }
-  copyBytes(record.bytes, record.mainDataOffset, out, at, record.mainDataLength);
+  copyBetweenViews(record.view, record.mainDataOffset, view, at, record.mainDataLength);
   assert(at + record.mainDataLength === outOffset + total, 'trimRecord: the parts add up to the length');
   return total;
 }
