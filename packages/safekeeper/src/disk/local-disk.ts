@@ -28,15 +28,10 @@ const fsyncAsync = promisify(fsync);
 const QUICK_SYNC_MS = 0.5;
 const SLOW_SYNC_MS = 2;
 
-/** A sync of more than this goes to a thread: while it lasts the main thread takes in what comes next. Unit: bytes. */
-const QUICK_SYNC_LENGTH = 64 * 1024;
-
 class LocalFile implements DiskFile {
   readonly #fd: number;
   /** The disk answers sooner than a thread would be woken for it and wake this one again: 0.11 against 0.18 ms where this was measured, and half the CPU time. */
   #syncsQuickly = false;
-  /** Written by the main thread and not synced. Unit: bytes. */
-  #unsyncedLength = 0;
 
   constructor(fd: number) {
     this.#fd = fd;
@@ -45,7 +40,6 @@ class LocalFile implements DiskFile {
   write(bytes: Uint8Array, offset: number, length: number, position: number): void {
     for (let done = 0; done < length;)
       done += writeSync(this.#fd, bytes, offset + done, length - done, position + done);
-    this.#unsyncedLength += length;
   }
 
   async writeInBackground(bytes: Uint8Array, offset: number, length: number, position: number): Promise<void> {
@@ -76,12 +70,6 @@ class LocalFile implements DiskFile {
   }
 
   async sync(): Promise<void> {
-    const isLong = this.#unsyncedLength > QUICK_SYNC_LENGTH;
-    this.#unsyncedLength = 0;
-    if (isLong) {
-      await fdatasyncAsync(this.#fd);
-      return;
-    }
     const began = performance.now();
     if (this.#syncsQuickly) fdatasyncSync(this.#fd);
     else await fdatasyncAsync(this.#fd);
