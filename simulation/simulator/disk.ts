@@ -61,6 +61,7 @@ export class SimulatedDisk {
   full = false;
   /** The next sync fails, of a file or a directory. */
   failsNextSync = false;
+  #hasFailed = false;
 
   constructor(events: Events, random: Random, counters: Counters) {
     this.#events = events;
@@ -68,9 +69,15 @@ export class SimulatedDisk {
     this.#counters = counters;
   }
 
+  /** A sync has failed since the process that uses it began, whether that one has noticed yet or not. */
+  get hasFailed(): boolean {
+    return this.#hasFailed;
+  }
+
   /** The disk as a new process sees it. */
   mount(): Disk {
     const process = ++this.#process;
+    this.#hasFailed = false;
     return {
       open: (path, mode) => {
         const inode = this.#find(path);
@@ -226,6 +233,7 @@ export class SimulatedDisk {
   #failWhenDue(what: string): void {
     if (!this.failsNextSync) return;
     this.failsNextSync = false;
+    this.#hasFailed = true;
     this.#counters.count(what);
     throw new SimulatedError('EIO', what);
   }

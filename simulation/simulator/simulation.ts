@@ -255,7 +255,8 @@ class Simulation {
       safekeeper.disk.full = false;
       safekeeper.disk.slowness = 1;
       safekeeper.disk.failsNextSync = false;
-      if (safekeeper.isUp && !safekeeper.isBroken) continue;
+      // Of a sync that failed just now, behind others on a slow disk, the timeline may be about to learn only.
+      if (safekeeper.isUp && !safekeeper.isBroken && !safekeeper.disk.hasFailed) continue;
       safekeeper.kill(false);
       safekeeper.start();
     }

@@ -22,6 +22,10 @@ test('with faults of every kind nothing acknowledged is lost, and work goes on a
   expect((counters.all['elected'] ?? 0) / SEEDS).toBeGreaterThan(3);
 });
 
+test('a sync that failed right before everything is healed, and that the timeline learns of after, is healed too', async () => {
+  expect((await simulate(102_008)).failure).toBeNull();
+});
+
 test('the same seed gives the same run, another one another', async () => {
   const [first, second] = [await simulate(7), await simulate(7)];
   expect(second).toEqual(first);
