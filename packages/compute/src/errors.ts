@@ -10,7 +10,7 @@ import { ZenithError } from '@zenith/base';
  * - `invalid-config`: compute.json cannot be used
  * - `reserved-setting`: a setting the compute needs for itself was given another value
  * - `port-taken`: somebody else listens on the compute's port
- * - `already-running`: another supervisor holds this compute, or processes of an earlier PostgreSQL still live
+ * - `already-running`: processes of an earlier PostgreSQL still live
  * - `safekeepers-unreachable`: no quorum of safekeepers answered in time
  * - `fenced`: a later compute of the same branch took over
  * - `pageserver-unavailable`: the pageserver did not answer, or has not ingested the start LSN in time
