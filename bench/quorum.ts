@@ -3,6 +3,7 @@ import {
   pgbenchCommits,
   pgbenchInitialize,
   pgbenchLatencies,
+  pgbenchRun,
   type Latencies,
   type PgbenchResult,
   type Target,
@@ -10,7 +11,7 @@ import {
 import { Zenith } from '../integration_tests/support/zenith.ts';
 import { atLeast, meanOf, medianOf, ratioAtMost, type Measurement } from './support/report.ts';
 import { COMMON_SETTINGS, addQuorumOfStandbys, stockPrimary } from './support/stock-pair.ts';
-import type { TransactionsOptions } from './transactions.ts';
+import { type TransactionsOptions, WARM_UP_SECONDS } from './transactions.ts';
 
 type Run = PgbenchResult & Latencies;
 
@@ -37,6 +38,7 @@ export async function benchQuorum(
     const runs = { zenith: [] as Run[], stock: [] as Run[] };
     const commits = { zenith: [] as Run[], stock: [] as Run[] };
     for (const target of Object.values(targets)) await pgbenchInitialize(target, options.scale);
+    for (const target of Object.values(targets)) await pgbenchRun(target, WARM_UP_SECONDS);
     for (let round = 0; round < options.rounds; round++) {
       for (const name of ['zenith', 'stock'] as const) {
         runs[name].push(await pgbenchLatencies(targets[name], options.seconds));

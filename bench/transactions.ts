@@ -4,6 +4,9 @@ import { Zenith } from '../integration_tests/support/zenith.ts';
 import { atLeast, meanOf, type Measurement } from './support/report.ts';
 import { COMMON_SETTINGS, addSynchronousStandby, stockPrimary } from './support/stock-pair.ts';
 
+/** Run on each server before the first figure: pages come into its buffers, the data just loaded gets to the disk, and JavaScript is compiled. Unit: s. */
+export const WARM_UP_SECONDS = 10;
+
 /** How long and how large. */
 export interface TransactionsOptions {
   /** Scale of pgbench: × 100,000 accounts. */
@@ -37,6 +40,7 @@ export async function benchTransactions(
       replicated: { port: replicated.port, user: 'postgres' },
     };
     for (const target of Object.values(targets)) await pgbenchInitialize(target, options.scale);
+    for (const target of Object.values(targets)) await pgbenchRun(target, WARM_UP_SECONDS);
 
     const tps = { zenith: [] as number[], stock: [] as number[], replicated: [] as number[] };
     for (let round = 0; round < options.rounds; round++) {
@@ -55,7 +59,7 @@ export async function benchTransactions(
     );
 
     const selects = { zenith: [] as number[], stock: [] as number[] };
-    for (const name of ['zenith', 'stock'] as const) await pgbenchRun(targets[name], 5, true); // warms both
+    for (const name of ['zenith', 'stock'] as const) await pgbenchRun(targets[name], WARM_UP_SECONDS, true);
     for (let round = 0; round < options.rounds; round++) {
       for (const name of ['zenith', 'stock'] as const)
         selects[name].push((await pgbenchRun(targets[name], options.seconds, true)).tps);
