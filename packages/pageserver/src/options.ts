@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { AuthOptionsSchema, TlsOptionsSchema } from '@zenith/auth';
 import * as v from 'valibot';
 import { PageserverError } from './errors.ts';
+import { COMPRESSIONS } from './layers/packed-chunk.ts';
 import { DEFAULT_STORAGE_OPTIONS, type StorageOptions } from './timeline/options.ts';
 
 const MIB = 1024 * 1024;
@@ -20,6 +21,8 @@ const storage = v.strictObject({
   diskBytes: v.optional(bytes, Number.MAX_SAFE_INTEGER),
   checkpointDistanceBytes: v.optional(bytes, DEFAULT_STORAGE_OPTIONS.checkpointDistanceBytes),
   layerBytesTarget: v.optional(bytes, DEFAULT_STORAGE_OPTIONS.layerBytesTarget),
+  /** How new layer files are compressed. */
+  compression: v.optional(v.picklist(COMPRESSIONS), DEFAULT_STORAGE_OPTIONS.compression),
   /** Threads that merge layers and write images; 0: the thread that serves pages does it, between reads. */
   compactionWorkers: v.optional(
     v.pipe(v.number(), v.integer(), v.minValue(0), v.maxValue(16)),

@@ -96,6 +96,7 @@ export async function createImageLayers(
         lsnStart: lsn,
         lsnEnd: (lsn + 1) as Lsn,
         keyStart: partition.keys.start,
+        compression: options.compression,
       },
       () => source.nextGeneration(),
       options.layerBytesTarget,

@@ -40,6 +40,7 @@ export async function mergeRun(
       kind: LayerKind.delta,
       lsnStart: oldest.name.lsnStart,
       lsnEnd: newest.name.lsnEnd,
+      compression: options.compression,
     },
     () => source.nextGeneration(),
     options.layerBytesTarget,

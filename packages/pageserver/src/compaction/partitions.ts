@@ -94,7 +94,7 @@ function readableCount(source: CompactionSource, object: ObjectId, lsn: Lsn): nu
   }
 }
 
-/** How many bytes of a tier belong to the extents of a partition, about: chunks of a layer count alike. Unit: bytes. */
+/** How many bytes of a tier belong to the extents of a partition, about and before compression: chunks of a layer count alike. Unit: bytes. */
 export function bytesOfTier(tier: Tier, partition: Partition): number {
   let bytes = 0;
   for (const extent of partition.extents) {
@@ -119,7 +119,7 @@ function entriesBetween(segment: Segment, extent: Extent): number {
 }
 
 function bytesPerEntry(layer: LayerFile): number {
-  return layer.indexOffset / layer.entryCount;
+  return layer.dataBytes / layer.entryCount;
 }
 
 /** Number of pages and small values in a partition. */

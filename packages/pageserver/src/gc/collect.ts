@@ -73,6 +73,7 @@ export async function collect(
       kind: LayerKind.delta,
       lsnStart: (inputs.merged[0] as Tier).lsnStart,
       lsnEnd: (inputs.end + 1) as Lsn,
+      compression: shared.options.compression,
     },
     () => state.nextGeneration(),
     shared.options.layerBytesTarget,

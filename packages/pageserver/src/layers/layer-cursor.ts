@@ -1,6 +1,6 @@
 import type { ObjectId } from '../key-space/object-table.ts';
 import type { LayerFile, Segment } from './layer-file.ts';
-import { IndexEntry, readValueHeader, VALUE_HEADER_BYTES, ValueHeader } from './layer-format.ts';
+import { CHUNK_BYTES, IndexEntry, readValueHeader, VALUE_HEADER_BYTES, ValueHeader } from './layer-format.ts';
 import type { Lsn } from '@zenith/base';
 
 /** How much of a layer is read ahead. Unit: bytes. */
@@ -25,6 +25,8 @@ export class LayerCursor {
   #entryIndex = -1;
   #buffer = new Uint8Array(READ_AHEAD_BYTES);
   #view = new DataView(this.#buffer.buffer);
+  #unpacked = new Uint8Array(2 * CHUNK_BYTES);
+  #unpackedView = new DataView(this.#unpacked.buffer);
   /** The file's bytes [#bufferStart, #bufferEnd) are in the buffer. */
   #bufferStart = 0;
   #bufferEnd = 0;
@@ -60,18 +62,33 @@ export class LayerCursor {
     const { entry, layer } = this;
     const start = this.#require(entry.offset, entry.length);
     layer.check(this.#buffer, start, entry);
-    if (entry.values === 1) {
-      visit(entry.firstLsn, entry.firstKind, this.#buffer, this.#view, start, entry.length);
+    if (!entry.isPacked) {
+      this.#visitChunk(visit, this.#buffer, this.#view, start, entry.length);
       return;
     }
-    const end = start + entry.length;
+    const length = layer.unpackedLength(this.#buffer, start, entry.length, entry.offset);
+    if (length > this.#unpacked.length) {
+      this.#unpacked = new Uint8Array(length);
+      this.#unpackedView = new DataView(this.#unpacked.buffer);
+    }
+    layer.unpack(this.#buffer, start, entry.length, entry.offset, this.#unpacked, 0, length);
+    this.#visitChunk(visit, this.#unpacked, this.#unpackedView, 0, length);
+  }
+
+  #visitChunk(visit: VisitValue, bytes: Uint8Array, view: DataView, start: number, length: number): void {
+    const { entry, layer } = this;
+    if (entry.values === 1) {
+      visit(entry.firstLsn, entry.firstKind, bytes, view, start, length);
+      return;
+    }
+    const end = start + length;
     const header = this.#header;
     for (let at = start; at < end; at += header.length) {
       if (at + VALUE_HEADER_BYTES > end) throw layer.corruption('a chunk ends within a value', entry.offset);
-      readValueHeader(this.#view, at, header);
+      readValueHeader(view, at, header);
       at += VALUE_HEADER_BYTES;
       if (header.length > end - at) throw layer.corruption('a value reaches beyond its chunk', entry.offset);
-      visit(header.lsn, header.kind, this.#buffer, this.#view, at, header.length);
+      visit(header.lsn, header.kind, bytes, view, at, header.length);
     }
   }
 

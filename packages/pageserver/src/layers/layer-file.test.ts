@@ -1,7 +1,7 @@
-import { mkdtempSync, rmSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { lsn } from '@zenith/base';
+import { crc32c, lsn } from '@zenith/base';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ObjectKind } from '../key-space/object.ts';
 import { type ObjectId, ObjectTable } from '../key-space/object-table.ts';
@@ -13,10 +13,20 @@ import { FileHandles } from './file-handles.ts';
 import { localFileSystem } from './file-system.ts';
 import { LayerCursor } from './layer-cursor.ts';
 import { type LayerAccess, LayerFile, type Segment } from './layer-file.ts';
-import { CHUNK_BYTES, ENTRIES_PER_BLOCK, IndexEntry, LayerKind } from './layer-format.ts';
+import {
+  BLOCK_CRC_OFFSET,
+  CHUNK_BYTES,
+  ENTRIES_PER_BLOCK,
+  INDEX_BLOCK_BYTES,
+  IndexEntry,
+  LAYER_HEADER_BYTES,
+  LayerKind,
+  writeIndexEntry,
+} from './layer-format.ts';
 import { LayerMap, type PlacedLayer } from './layer-map.ts';
 import { formatLayerName, parseLayerName } from './layer-name.ts';
 import { LayerWriter } from './layer-writer.ts';
+import { type Compression, COMPRESSIONS } from './packed-chunk.ts';
 
 const directory = mkdtempSync(join(tmpdir(), 'zenith-layer-'));
 let generation = 1;
@@ -48,6 +58,7 @@ async function write(
   values: readonly Value[],
   kind: LayerKind = LayerKind.delta,
   range: readonly [number, number] = [1, 1_000_000],
+  compression: Compression = 'lz4',
 ): Promise<LayerFile> {
   const writer = new LayerWriter({
     fileSystem: localFileSystem,
@@ -59,6 +70,7 @@ async function write(
     lsnStart: lsn(range[0]),
     lsnEnd: lsn(range[1]),
     generation: generation++,
+    compression,
   });
   for (const value of values)
     writer.add(
@@ -74,7 +86,7 @@ async function write(
   return new LayerFile(access, `${directory}/${written.fileName}`, written, objects);
 }
 
-describe('a layer of three objects and 1,500 keys', () => {
+describe.each(COMPRESSIONS)('a layer of three objects and 1,500 keys, compression %s', (compression) => {
   const objects = new ObjectTable();
   const values: Value[] = [];
   let layer: LayerFile;
@@ -89,7 +101,7 @@ describe('a layer of three objects and 1,500 keys', () => {
         if (block % 100 === 0) values.push({ object, block, at: 2000, kind: ValueKind.image, length: 8192 });
       }
     }
-    layer = await write(objects, values);
+    layer = await write(objects, values, LayerKind.delta, [1, 1_000_000], compression);
   });
 
   test('says what it holds', () => {
@@ -178,6 +190,93 @@ test('a value larger than all buffers is written and read back', async () => {
   expect(length).toBe(3_000_000);
 });
 
+/** Rewrites a layer file as `change` says and opens it again; the checksums of its header and its first index block are made right. */
+function rewrite(
+  layer: LayerFile,
+  objects: ObjectTable,
+  change: (bytes: Uint8Array, view: DataView) => void,
+): LayerFile {
+  const bytes = Uint8Array.from(readFileSync(layer.path));
+  const view = new DataView(bytes.buffer);
+  change(bytes, view);
+  for (const [start, length] of [
+    [0, LAYER_HEADER_BYTES],
+    [layer.indexOffset, INDEX_BLOCK_BYTES],
+  ] as const)
+    view.setUint32(start + length - 4, crc32c(bytes, start, start + BLOCK_CRC_OFFSET), true);
+  access.handles.forget(layer.path);
+  writeFileSync(layer.path, bytes);
+  return new LayerFile(access, layer.path, layer.identity, objects);
+}
+
+describe('a layer of 20 images', () => {
+  const objects = new ObjectTable();
+  const object = objects.intern(ObjectKind.relation, 1663, 5, 1, 0);
+  const images = (compression: Compression): Promise<LayerFile> =>
+    write(
+      objects,
+      Array.from({ length: 20 }, (_, block) => ({ object, block, at: 7, kind: ValueKind.image, length: 8192 })),
+      LayerKind.image,
+      [7, 8],
+      compression,
+    );
+  const contents = (layer: LayerFile): unknown[] => {
+    const found: unknown[] = [];
+    const cursor = new LayerCursor(layer);
+    while (cursor.next())
+      cursor.forEachValue((at, kind, bytes, _view, offset, length) => {
+        found.push([
+          cursor.block,
+          at,
+          kind,
+          Buffer.from(bytes.subarray(offset, offset + length)).equals(Buffer.alloc(8192, 7)),
+        ]);
+      });
+    return found;
+  };
+  const expected = Array.from({ length: 20 }, (_, block) => [block, 7, ValueKind.image, true]);
+
+  test('takes less of the disk when it is packed, and holds the same', async () => {
+    const [packed, plain] = [await images('lz4'), await images('none')];
+    expect(packed.identity.fileBytes).toBeLessThan(plain.identity.fileBytes - 19 * 8000);
+    expect([packed.dataBytes, plain.dataBytes]).toEqual([20 * 8192, 20 * 8192]);
+    expect(contents(packed)).toEqual(expected);
+    expect(contents(plain)).toEqual(expected);
+  });
+
+  test('is read in format 1, which had no packed chunks, and refused in one that is not known', async () => {
+    const layer = await images('none');
+    const version = (number: number): LayerFile =>
+      rewrite(layer, objects, (_, view) => view.setUint16(4, number, true));
+    const old = rewrite(layer, objects, (bytes, view) => {
+      view.setUint16(4, 1, true);
+      view.setBigUint64(bytes.length - 20, 0n, true);
+      view.setUint32(bytes.length - 4, crc32c(bytes, bytes.length - 64, bytes.length - 4), true);
+    });
+    expect(contents(old)).toEqual(expected);
+    expect(old.dataBytes).toBe(20 * 8192);
+    expect(() => version(0)).toThrow('layer format 0 is not known here, only 1 to 2');
+    expect(() => version(3)).toThrow('layer format 3 is not known here, only 1 to 2');
+  });
+
+  test.each<[string, (bytes: Uint8Array, at: number) => void, string]>([
+    ['has a length that cannot be', (bytes, at) => bytes.fill(255, at, at + 4), 'a length that cannot be'],
+    ['is longer than it says', (bytes, at) => (bytes[at] = (bytes[at] as number) - 1), 'cannot be unpacked'],
+    ['is no lz4 block', (bytes, at) => (bytes[at + 4] = 0xff), 'cannot be unpacked'],
+  ])('with a chunk that %s, its checksum right, is a CorruptionError that says where', async (_, damage, message) => {
+    const entry = new IndexEntry();
+    const layer = await images('lz4');
+    layer.entry(4, entry);
+    const damaged = rewrite(layer, objects, (bytes, view) => {
+      damage(bytes, entry.offset);
+      entry.crc = crc32c(bytes, entry.offset, entry.offset + entry.length);
+      writeIndexEntry(view, layer.indexOffset + 4 * 32, entry);
+    });
+    expect(() => contents(damaged)).toThrow(message);
+    expect(() => contents(damaged)).toThrow(String(entry.offset));
+  });
+});
+
 test('a writer refuses keys and LSNs out of order or range', () => {
   const objects = new ObjectTable();
   const [a, b] = [objects.intern(ObjectKind.relation, 1, 1, 1, 0), objects.intern(ObjectKind.relation, 1, 1, 2, 0)];
@@ -191,6 +290,7 @@ test('a writer refuses keys and LSNs out of order or range', () => {
     lsnStart: lsn(10),
     lsnEnd: lsn(20),
     generation: generation++,
+    compression: 'none',
   });
   const add = (object: ObjectId, block: number, at: number): void =>
     writer.add(object, block, lsn(at), ValueKind.zeroPage, new Uint8Array(0), 0, 0);

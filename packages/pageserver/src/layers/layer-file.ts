@@ -16,12 +16,14 @@ import {
   LAYER_HEADER_BYTES,
   LAYER_MAGIC,
   LAYER_VERSION,
+  LAYER_VERSION_MIN,
   type LayerKind,
   readIndexEntry,
 } from './layer-format.ts';
 import type { LayerName } from './layer-name.ts';
 import type { LayerResidency } from './layer-residency.ts';
 import { INDEX_BLOCKS_MAX, type LayerSummary, type LayerTail, readSummary, tailBytesNeeded } from './layer-summary.ts';
+import { unpackChunk, unpackedLength } from './packed-chunk.ts';
 
 /** What reading layers needs and shares: one per store. */
 export interface LayerAccess {
@@ -75,6 +77,8 @@ export class LayerFile implements LayerResidency {
   entryCount = 0;
   /** Values in all chunks. */
   valueCount = 0;
+  /** Bytes of all chunks, unpacked. */
+  dataBytes = 0;
   /** Where the index begins; the data end there. Unit: bytes. */
   indexOffset = 0;
   /** Number of the last read of its file among those of all layers. */
@@ -165,6 +169,7 @@ export class LayerFile implements LayerResidency {
       })),
       entryCount: this.entryCount,
       valueCount: this.valueCount,
+      dataBytes: this.dataBytes,
       indexOffset: this.indexOffset,
       summaryOffset: this.indexOffset + this.#fenceBlocks.length * INDEX_BLOCK_BYTES,
       fenceBlocks: this.#fenceBlocks,
@@ -264,6 +269,37 @@ export class LayerFile implements LayerResidency {
       throw this.#corrupt('the checksum of a chunk is wrong', entry.offset);
   }
 
+  /**
+   * Length that the packed chunk `bytes[at, at + length)`, which was checked, has unpacked. Unit: bytes.
+   * @param offset where it begins in the file
+   * @throws CorruptionError when it cannot be
+   */
+  unpackedLength(bytes: Uint8Array, at: number, length: number, offset: number): number {
+    const rawLength = unpackedLength(bytes, at, length);
+    if (rawLength < 0) throw this.#corrupt('a packed chunk has a length that cannot be', offset);
+    return rawLength;
+  }
+
+  /**
+   * Unpacks the chunk `bytes[at, at + length)`, which was checked, into `to[toStart, toStart + rawLength)`.
+   * @param offset where it begins in the file
+   * @throws CorruptionError when that is not what it unpacks to
+   */
+  unpack(
+    bytes: Uint8Array,
+    at: number,
+    length: number,
+    offset: number,
+    to: Uint8Array,
+    toStart: number,
+    rawLength: number,
+  ): void {
+    if (this.unpackedLength(bytes, at, length, offset) !== rawLength)
+      throw this.#corrupt(`a packed chunk does not have ${rawLength} bytes`, offset);
+    if (!unpackChunk(bytes, at, length, to, toStart, rawLength))
+      throw this.#corrupt('a packed chunk cannot be unpacked', offset);
+  }
+
   /** A CorruptionError in this file. */
   corruption(message: string, offset: number): CorruptionError {
     return this.#corrupt(message, offset);
@@ -327,8 +363,12 @@ export class LayerFile implements LayerResidency {
     const header = new DataView(bytes.buffer);
     this.#read(bytes, 0, LAYER_HEADER_BYTES, 0);
     if (header.getUint32(0, true) !== LAYER_MAGIC) throw this.#corrupt('this is not a layer file', 0);
-    if (header.getUint16(4, true) !== LAYER_VERSION)
-      throw this.#corrupt(`layer format ${header.getUint16(4, true)} is not known here, only ${LAYER_VERSION}`, 4);
+    const version = header.getUint16(4, true);
+    if (version < LAYER_VERSION_MIN || version > LAYER_VERSION)
+      throw this.#corrupt(
+        `layer format ${version} is not known here, only ${LAYER_VERSION_MIN} to ${LAYER_VERSION}`,
+        4,
+      );
     if (crc32c(bytes, 0, BLOCK_CRC_OFFSET) !== header.getUint32(BLOCK_CRC_OFFSET, true))
       throw this.#corrupt('the checksum of the header is wrong', 0);
     const { name, kind } = this.identity;
@@ -359,6 +399,7 @@ export class LayerFile implements LayerResidency {
     this.segments = segments;
     this.entryCount = summary.entryCount;
     this.valueCount = summary.valueCount;
+    this.dataBytes = summary.dataBytes;
     this.indexOffset = summary.indexOffset;
     this.#fenceBlocks = summary.fenceBlocks;
     this.#fenceLsns = summary.fenceLsns;

@@ -10,17 +10,19 @@ import { type Lsn, readLsn, writeLsn } from '@zenith/base';
  *   ├──────────────────────────┤ 8192                 (pages of an image layer stay aligned to 8 KiB)
  *   │ data: chunks, in the     │ a chunk is a run of one key's values, LSNs ascending. A chunk of one value is the value's bytes alone. Otherwise each
  *   │ order of their entries   │ value is: lsn low u32 | lsn high, 21 bits | kind << 24 u32 | length u32 | bytes
+ *   │                          │ A packed chunk is all that compressed: its length unpacked u32 | an lz4 block
  *   ├──────────────────────────┤ indexOffset
  *   │ index blocks, 8192 B:    │ one entry a chunk, sorted by (object, block, first LSN):
- *   │ up to 255 entries, 32 B  │ block u32 @0 | values u24 @4 | kind of the first value u8 @7 | first LSN u64 @8 | offset u64 @16 | length u32 @24 |
- *   │                          │ crc32c of the chunk u32 @28.   Then number of the block u32 @8160 | zeroes | crc32c of [0, 8188) u32 @8188
+ *   │ up to 255 entries, 32 B  │ block u32 @0 | values u24 @4 | kind of the first value, + 128 if packed u8 @7 | first LSN u64 @8 | offset u64 @16 |
+ *   │                          │ length in the file u32 @24 | crc32c of these bytes u32 @28.   Then number of the block u32 @8160 | zeroes | crc32c of [0, 8188) u32 @8188
  *   ├──────────────────────────┤ summaryOffset
  *   │ summary                  │ per object, 32 B: kind u8 @0 | fork u8 @1 | 0 u16 | spc u32 @4 | db u32 @8 | rel u32 @12 | first entry u32 @16 |
  *   │                          │ entries u32 @20 | first block u32 @24 | last block u32 @28, in key order
  *   │                          │ then per index block, 16 B: block u32 @0 | 0 u32 | LSN u64 @8 of its first entry: the fences
  *   ├──────────────────────────┤ fileBytes - 64
  *   │ footer, 64 B             │ magic u32 'ZLYF' @0 | objects u32 @4 | entries u32 @8 | index blocks u32 @12 | values u64 @16 | indexOffset u64 @24 |
- *   │                          │ summaryOffset u64 @32 | crc32c of the summary u32 @40 | zeroes | crc32c of [0, 60) of the footer u32 @60
+ *   │                          │ summaryOffset u64 @32 | crc32c of the summary u32 @40 | bytes of all chunks, unpacked u64 @44 (version 1: 0) | zeroes |
+ *   │                          │ crc32c of [0, 60) of the footer u32 @60
  *   └──────────────────────────┘
  *
  * A base value (image, zero page, init record) always begins a chunk, so that the index alone says where a read may stop.
@@ -30,8 +32,10 @@ import { type Lsn, readLsn, writeLsn } from '@zenith/base';
 export const LAYER_MAGIC = 0x5259_4c5a;
 /** First bytes of its footer, "ZLYF". */
 export const FOOTER_MAGIC = 0x4659_4c5a;
-/** The format drawn above. */
-export const LAYER_VERSION = 1;
+/** The format drawn above. Version 1 had no packed chunks and is read as well. */
+export const LAYER_VERSION = 2;
+/** The oldest version that is read. */
+export const LAYER_VERSION_MIN = 1;
 /** Size of the header. Unit: bytes. */
 export const LAYER_HEADER_BYTES = 8192;
 /** Size of the footer. Unit: bytes. */
@@ -72,18 +76,24 @@ export class IndexEntry {
   firstLsn = 0 as Lsn;
   /** Where the chunk begins in the file. Unit: bytes. */
   offset = 0;
-  /** Length of the chunk. Unit: bytes. */
+  /** Length of the chunk in the file. Unit: bytes. */
   length = 0;
-  /** CRC-32C of the chunk. */
+  /** CRC-32C of the chunk as it is in the file. */
   crc = 0;
+  /** The chunk is compressed: `unpackedLength`, `unpackChunk`. */
+  isPacked = false;
 }
+
+/** Flag of a packed chunk, beside the kind of its first value. */
+const PACKED = 0x80;
 
 /** Decodes the entry at `offset`. */
 export function readIndexEntry(view: DataView, offset: number, into: IndexEntry): void {
   const word = view.getUint32(offset + 4, true);
   into.block = view.getUint32(offset, true);
   into.values = word & CHUNK_VALUES_MAX;
-  into.firstKind = word >>> 24;
+  into.firstKind = (word >>> 24) & ~PACKED;
+  into.isPacked = ((word >>> 24) & PACKED) !== 0;
   into.firstLsn = readLsn(view, offset + 8);
   into.offset = readLsn(view, offset + 16);
   into.length = view.getUint32(offset + 24, true);
@@ -93,7 +103,7 @@ export function readIndexEntry(view: DataView, offset: number, into: IndexEntry)
 /** Encodes `entry` at `offset`. */
 export function writeIndexEntry(view: DataView, offset: number, entry: IndexEntry): void {
   view.setUint32(offset, entry.block, true);
-  view.setUint32(offset + 4, ((entry.firstKind << 24) | entry.values) >>> 0, true);
+  view.setUint32(offset + 4, (((entry.firstKind | (entry.isPacked ? PACKED : 0)) << 24) | entry.values) >>> 0, true);
   writeLsn(view, offset + 8, entry.firstLsn);
   writeLsn(view, offset + 16, entry.offset as Lsn);
   view.setUint32(offset + 24, entry.length, true);

@@ -39,6 +39,8 @@ export interface LayerSummary {
   readonly objects: readonly SummaryObject[];
   readonly entryCount: number;
   readonly valueCount: number;
+  /** Of all chunks, unpacked. Unit: bytes. */
+  readonly dataBytes: number;
   readonly indexOffset: number;
   /** Where the summary begins in the file. Unit: bytes. */
   readonly summaryOffset: number;
@@ -76,8 +78,8 @@ export function readSummary(tail: LayerTail, fileBytes: number): LayerSummary {
   }
   const objects: SummaryObject[] = [];
   for (let i = 0; i < objectCount; i++) objects.push(readObject(view, i * SUMMARY_OBJECT_BYTES));
-  const { entryCount, valueCount, indexOffset } = footer;
-  return { objects, entryCount, valueCount, indexOffset, summaryOffset, fenceBlocks, fenceLsns };
+  const { entryCount, valueCount, dataBytes, indexOffset } = footer;
+  return { objects, entryCount, valueCount, dataBytes, indexOffset, summaryOffset, fenceBlocks, fenceLsns };
 }
 
 interface Footer {
@@ -85,6 +87,7 @@ interface Footer {
   readonly entryCount: number;
   readonly indexBlockCount: number;
   readonly valueCount: number;
+  readonly dataBytes: number;
   readonly indexOffset: number;
   readonly summaryOffset: number;
   readonly summaryCrc: number;
@@ -99,12 +102,15 @@ function readFooter({ bytes, source }: LayerTail, fileBytes: number): Footer {
   if (view.getUint32(0, true) !== FOOTER_MAGIC) throw corrupt('there is no footer');
   if (crc32c(bytes, at, bytes.length - 4) !== view.getUint32(LAYER_FOOTER_BYTES - 4, true))
     throw corrupt('the checksum of the footer is wrong');
+  const indexBegins = readLsn(view, 24);
   const footer: Footer = {
     objectCount: view.getUint32(4, true),
     entryCount: view.getUint32(8, true),
     indexBlockCount: view.getUint32(12, true),
     valueCount: readLsn(view, 16),
-    indexOffset: readLsn(view, 24),
+    // Format 1 did not say: nothing was packed.
+    dataBytes: readLsn(view, 44) || indexBegins - LAYER_HEADER_BYTES,
+    indexOffset: indexBegins,
     summaryOffset: readLsn(view, 32),
     summaryCrc: view.getUint32(40, true),
   };

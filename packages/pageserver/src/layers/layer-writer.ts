@@ -27,6 +27,7 @@ import {
 } from './layer-format.ts';
 import { COPY_BY_LOOP_MAX, COPY_BY_VIEW_MAX } from './in-memory-layer.ts';
 import { formatLayerName, type LayerName } from './layer-name.ts';
+import { type Compression, packChunk } from './packed-chunk.ts';
 
 /** Bytes collected before they are written. Unit: bytes. */
 const WRITE_BUFFER_BYTES = 512 * 1024;
@@ -45,6 +46,7 @@ export interface LayerPlan {
   readonly keyStart?: StoredKey;
   /** Makes the file's name one that was never used. */
   readonly generation: number;
+  readonly compression: Compression;
 }
 
 /** A layer file that is whole and durable, but not yet in any index. */
@@ -75,6 +77,8 @@ export class LayerWriter {
   readonly #buffer = new Uint8Array(WRITE_BUFFER_BYTES);
   #buffered = 0;
   #position = 0;
+  /** Bytes of the chunks that have ended, unpacked. */
+  #dataBytes = 0;
   // The chunk being collected: only its key and LSNs are known until it ends.
   #chunk = new Uint8Array(2 * CHUNK_BYTES);
   #chunkView = new DataView(this.#chunk.buffer);
@@ -96,9 +100,9 @@ export class LayerWriter {
     this.#writeHeader();
   }
 
-  /** Bytes of data so far. */
+  /** Bytes of data so far, before any are packed: what a file holds does not depend on how well it compresses. */
   get dataBytes(): number {
-    return this.#position + this.#chunkLength - LAYER_HEADER_BYTES;
+    return this.#dataBytes + this.#chunkLength;
   }
 
   /** Values so far. */
@@ -197,10 +201,18 @@ export class LayerWriter {
     if (entry.values === 0) return;
     // A chunk of one value needs no value header: the entry says it all.
     const start = entry.values === 1 ? VALUE_HEADER_BYTES : 0;
-    entry.length = this.#chunkLength - start;
+    const packed = this.#plan.compression === 'lz4' ? packChunk(this.#chunk, start, this.#chunkLength) : undefined;
+    entry.isPacked = packed !== undefined;
+    entry.length = packed === undefined ? this.#chunkLength - start : packed.length;
     entry.offset = this.#position;
-    entry.crc = crc32c(this.#chunk, start, this.#chunkLength);
-    this.#write(this.#chunk, start, entry.length);
+    if (packed === undefined) {
+      entry.crc = crc32c(this.#chunk, start, this.#chunkLength);
+      this.#write(this.#chunk, start, entry.length);
+    } else {
+      entry.crc = crc32c(packed);
+      this.#write(packed, 0, entry.length);
+    }
+    this.#dataBytes += this.#chunkLength - start;
     const inBlock = this.#entryCount % ENTRIES_PER_BLOCK;
     if (inBlock === 0) this.#indexBlocks.push(new DataView(new ArrayBuffer(INDEX_BLOCK_BYTES)));
     writeIndexEntry(this.#indexBlocks.at(-1) as DataView, inBlock * INDEX_ENTRY_BYTES, entry);
@@ -260,6 +272,7 @@ export class LayerWriter {
     writeLsn(footerView, 24, indexOffset as Lsn);
     writeLsn(footerView, 32, summaryOffset as Lsn);
     footerView.setUint32(40, crc32c(summary), true);
+    writeLsn(footerView, 44, this.#dataBytes as Lsn);
     footerView.setUint32(LAYER_FOOTER_BYTES - 4, crc32c(footer, 0, LAYER_FOOTER_BYTES - 4), true);
     this.#write(footer, 0, footer.length);
   }

@@ -1,3 +1,5 @@
+import type { Compression } from '../layers/packed-chunk.ts';
+
 /** How a store behaves. Sizes in bytes, times in milliseconds. */
 export interface StorageOptions {
   /** Bound on everything below together. */
@@ -12,8 +14,10 @@ export interface StorageOptions {
   readonly checkpointDistanceBytes: number;
   /** Ingest of a timeline pauses while more frozen layers than this wait for their flush. */
   readonly frozenLayersMax: number;
-  /** Layer files compaction writes are cut at about this size. */
+  /** Layer files compaction writes are cut at about this size, before they are compressed. */
   readonly layerBytesTarget: number;
+  /** Of layer files that are written from now on. */
+  readonly compression: Compression;
   /** So many L0 layers are merged. */
   readonly compactionThreshold: number;
   /** Most L0 layers merged at once. */
@@ -57,6 +61,7 @@ export const DEFAULT_STORAGE_OPTIONS: StorageOptions = {
   checkpointDistanceBytes: 64 * MIB,
   frozenLayersMax: 1,
   layerBytesTarget: 128 * MIB,
+  compression: 'lz4',
   compactionThreshold: 4,
   compactionLayersMax: 16,
   imageAfterValues: 256,

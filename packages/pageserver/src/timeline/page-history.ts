@@ -120,13 +120,21 @@ function addTier(collector: Collector, tier: Tier, object: ObjectId, block: numb
   for (let index = layer.search(segment, block, limit); index >= segment.firstEntry && !collector.full; index--) {
     layer.entry(index, entry);
     if (entry.block !== block) return;
-    const bytes = new Uint8Array(entry.length);
-    layer.read(bytes, 0, entry.length, entry.offset);
-    layer.check(bytes, 0, entry);
+    const bytes = readChunk(layer, entry);
     if (tier.kind === LayerKind.image) collector.addRepeated(entry.firstLsn, bytes);
     else if (entry.values === 1) collector.add(entry.firstLsn, entry.firstKind as ValueKind, bytes, 0, bytes.length);
     else addChunk(collector, layer, bytes, limit);
   }
+}
+
+function readChunk(layer: LayerFile, entry: IndexEntry): Uint8Array {
+  const stored = new Uint8Array(entry.length);
+  layer.read(stored, 0, entry.length, entry.offset);
+  layer.check(stored, 0, entry);
+  if (!entry.isPacked) return stored;
+  const bytes = new Uint8Array(layer.unpackedLength(stored, 0, entry.length, entry.offset));
+  layer.unpack(stored, 0, entry.length, entry.offset, bytes, 0, bytes.length);
+  return bytes;
 }
 
 /** Adds the values of a chunk that lie at or below `limit`, in which they ascend. */

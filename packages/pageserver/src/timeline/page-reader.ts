@@ -38,6 +38,7 @@ export class PageReader {
   readonly #scratch = allocatePage();
   readonly #from = new Int32Array(BATCH_PAGES_MAX + 1);
   readonly #floors = new Float64Array(BATCH_PAGES_MAX);
+  readonly #packedImages = new Uint8Array(BATCH_PAGES_MAX * BLCKSZ);
 
   /**
    * @param pageCacheBytes memory for rebuilt pages. Unit: bytes
@@ -70,8 +71,8 @@ export class PageReader {
   }
 
   /**
-   * Rebuilds `count` pages from `firstBlock` on into `out` at `outOffset`. Locates all of them first; runs of pages whose images lie side by side in a layer file are then read straight
-   * into `out`, where what came after the images is applied to them, everything else that is in files by as few reads as it takes.
+   * Rebuilds `count` pages from `firstBlock` on into `out` at `outOffset`. Locates all of them first; runs of pages whose images lie side by side in a layer file are then read or
+   * unpacked straight into `out`, where what came after the images is applied to them, everything else that is in files by as few reads as it takes.
    * @throws as {@link readPage}; `out` is then partly written
    */
   readPages(
@@ -215,7 +216,7 @@ export class PageReader {
     throw new CorruptionError('its history has no beginning');
   }
 
-  /** How many pages of the batch from `i` on begin with images side by side in one layer file, whatever came after those. */
+  /** How many pages of the batch from `i` on begin with images side by side in one layer file, all of them packed or none, whatever came after those. */
   #imageRun(i: number, count: number): number {
     const plan = this.#plan;
     let run = 0;
@@ -229,12 +230,14 @@ export class PageReader {
         plan.layers[piece] === undefined ||
         plan.kinds[piece] !== ValueKind.image ||
         plan.values[piece] !== 1 ||
-        plan.lengths[piece] !== BLCKSZ
+        (plan.isPacked(piece) ? (plan.lengths[piece] as number) >= BLCKSZ : plan.lengths[piece] !== BLCKSZ)
       )
         break;
       if (
         run > 0 &&
-        (plan.layers[piece] !== plan.layers[before] || plan.fileOffset(piece) !== plan.fileOffset(before) + BLCKSZ)
+        (plan.layers[piece] !== plan.layers[before] ||
+          plan.isPacked(piece) !== plan.isPacked(before) ||
+          plan.fileOffset(piece) !== plan.fileEnd(before))
       )
         break;
       before = piece;
@@ -248,15 +251,20 @@ export class PageReader {
     return end;
   }
 
-  /** Reads the images that a run begins with, straight into their places. What is left to fetch of its pages are the values after them. */
+  /** Brings the images that a run begins with to their places. What is left to fetch of its pages are the values after them. */
   #readImages(i: number, run: number, out: Uint8Array, outOffset: number): void {
     const plan = this.#plan;
     const first = (this.#from[i + 1] as number) - 1;
+    const start = plan.fileOffset(first);
+    const isPacked = plan.isPacked(first);
     plan.requireResident(this.#from[i] as number, this.#from[i + run] as number);
-    plan.layers[first]?.read(out, outOffset, run * BLCKSZ, plan.fileOffset(first));
+    const [into, at] = isPacked ? [this.#packedImages, 0] : [out, outOffset];
+    plan.layers[first]?.read(into, at, plan.fileEnd((this.#from[i + run] as number) - 1) - start, start);
     for (let n = 0; n < run; n++) {
       const piece = (this.#from[i + n + 1] as number) - 1;
-      plan.check(piece, out, outOffset + n * BLCKSZ);
+      const pieceAt = at + plan.fileOffset(piece) - start;
+      plan.check(piece, into, pieceAt);
+      if (isPacked) plan.unpack(piece, into, pieceAt, out, outOffset + n * BLCKSZ, BLCKSZ);
       plan.markFetched(piece);
     }
   }

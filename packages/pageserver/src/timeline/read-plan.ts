@@ -30,13 +30,14 @@ export class ReadPlan {
   kinds = new Uint8Array(64);
   /** Values in the chunk; 1 for a value in memory. */
   values = new Int32Array(64);
-  /** Length of the value or chunk. Unit: bytes. */
+  /** Length of the value or chunk; before `fetch` that of the chunk in its file. Unit: bytes. */
   lengths = new Int32Array(64);
   /** Where the value or chunk begins in `bytes[i]`. Unit: bytes. */
   offsets = new Float64Array(64);
   /** Values of the piece above this LSN are not the read's: its own LSN, or the branch point where it reached into an ancestor. */
   limits = new Float64Array(64);
   #crcs = new Uint32Array(64);
+  #packed = new Uint8Array(64);
   #fileOffsets = new Float64Array(64);
   /** The layer file of a chunk; undefined for a value in memory. */
   readonly layers: (LayerFile | undefined)[] = [];
@@ -46,6 +47,9 @@ export class ReadPlan {
   readonly views: DataView[] = [];
   #arena = new Uint8Array(64 * 1024);
   #arenaView = new DataView(this.#arena.buffer);
+  /** Where chunks are unpacked. */
+  #unpacked = new Uint8Array(64 * 1024);
+  #unpackedView = new DataView(this.#unpacked.buffer);
   readonly #order: number[] = [];
   /** Scratch for locating. */
   readonly value = new EntryScratch();
@@ -56,6 +60,7 @@ export class ReadPlan {
   clear(): void {
     this.count = 0;
     if (this.#arena.length > ARENA_KEEP_BYTES) this.#makeArena(64 * 1024);
+    if (this.#unpacked.length > ARENA_KEEP_BYTES) this.#makeUnpacked(64 * 1024);
   }
 
   /** Adds a value of an in-memory layer. */
@@ -82,6 +87,7 @@ export class ReadPlan {
     this.lengths[i] = entry.length;
     this.#fileOffsets[i] = entry.offset;
     this.#crcs[i] = entry.crc;
+    this.#packed[i] = entry.isPacked ? 1 : 0;
     this.layers[i] = layer;
     this.bytes[i] = this.#arena;
     this.views[i] = this.#arenaView;
@@ -100,6 +106,11 @@ export class ReadPlan {
   /** Where chunk `i` begins in its layer file. Unit: bytes. */
   fileOffset(i: number): number {
     return this.#fileOffsets[i] as number;
+  }
+
+  /** Where chunk `i`, not fetched yet, ends in its layer file. Unit: bytes. */
+  fileEnd(i: number): number {
+    return (this.#fileOffsets[i] as number) + (this.lengths[i] as number);
   }
 
   /** Checks bytes read from chunk `i`'s place against its checksum. @throws CorruptionError */
@@ -141,11 +152,7 @@ export class ReadPlan {
     }
     if (order.length === 0) return;
     this.requireResident(from, to);
-    if (total > PLAN_BYTES_MAX + order.length * GAP_BYTES)
-      throw new StorageError(
-        'page-history-too-long',
-        `rebuilding a page would read more than ${PLAN_BYTES_MAX} bytes of history`,
-      );
+    if (total > PLAN_BYTES_MAX + order.length * GAP_BYTES) throw tooLong();
     if (order.length > 1)
       order.sort(
         (a, b) =>
@@ -182,6 +189,48 @@ export class ReadPlan {
       used += end - start;
       first = next;
     }
+    this.#unpack(order);
+  }
+
+  /** True: chunk `i` is compressed in its file. */
+  isPacked(i: number): boolean {
+    return this.#packed[i] !== 0;
+  }
+
+  /** Unpacks chunk `i`, which lies checked at `at` of `bytes`, into `to[toStart, toStart + rawLength)`. @throws CorruptionError when it does not have that many bytes */
+  unpack(i: number, bytes: Uint8Array, at: number, to: Uint8Array, toStart: number, rawLength: number): void {
+    const layer = this.layers[i] as LayerFile;
+    layer.unpack(bytes, at, this.lengths[i] as number, this.fileOffset(i), to, toStart, rawLength);
+  }
+
+  /** Unpacks the packed ones of pieces that lie in the arena: they have their bytes elsewhere afterwards. */
+  #unpack(pieces: readonly number[]): void {
+    let total = 0;
+    for (const i of pieces) if (this.isPacked(i)) total += this.#unpackedLength(i);
+    if (total === 0) return;
+    if (total > PLAN_BYTES_MAX) throw tooLong();
+    if (total > this.#unpacked.length) this.#makeUnpacked(total);
+    let used = 0;
+    for (const i of pieces) {
+      if (!this.isPacked(i)) continue;
+      const length = this.#unpackedLength(i);
+      this.unpack(i, this.#arena, this.offsets[i] as number, this.#unpacked, used, length);
+      this.offsets[i] = used;
+      this.lengths[i] = length;
+      this.bytes[i] = this.#unpacked;
+      this.views[i] = this.#unpackedView;
+      used += length;
+    }
+  }
+
+  #unpackedLength(i: number): number {
+    const layer = this.layers[i] as LayerFile;
+    return layer.unpackedLength(
+      this.#arena,
+      this.offsets[i] as number,
+      this.lengths[i] as number,
+      this.#fileOffsets[i] as number,
+    );
   }
 
   #next(): number {
@@ -203,6 +252,7 @@ export class ReadPlan {
     this.lengths = copy(new Int32Array(size), this.lengths);
     this.offsets = copy(new Float64Array(size), this.offsets);
     this.limits = copy(new Float64Array(size), this.limits);
+    this.#packed = copy(new Uint8Array(size), this.#packed);
     this.#crcs = copy(new Uint32Array(size), this.#crcs);
     this.#fileOffsets = copy(new Float64Array(size), this.#fileOffsets);
   }
@@ -211,4 +261,16 @@ export class ReadPlan {
     this.#arena = new Uint8Array(size);
     this.#arenaView = new DataView(this.#arena.buffer);
   }
+
+  #makeUnpacked(size: number): void {
+    this.#unpacked = new Uint8Array(size);
+    this.#unpackedView = new DataView(this.#unpacked.buffer);
+  }
+}
+
+function tooLong(): StorageError {
+  return new StorageError(
+    'page-history-too-long',
+    `rebuilding a page would read more than ${PLAN_BYTES_MAX} bytes of history`,
+  );
 }

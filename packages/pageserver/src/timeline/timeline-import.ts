@@ -143,6 +143,7 @@ export class ImportWriter {
         kind: LayerKind.image,
         lsnStart: lsn,
         lsnEnd: (lsn + 1) as Lsn,
+        compression: options.compression,
       },
       () => this.#generation++,
       options.layerBytesTarget,

@@ -98,6 +98,7 @@ const OPTION_SETS: readonly Partial<StorageOptions>[] = [
   { compactInBackground: false },
   {
     compactInBackground: false,
+    compression: 'none',
     imageAfterValues: 3,
     imageAfterBytes: 500,
     layerBytesTarget: 3 * BLCKSZ,

@@ -35,6 +35,7 @@ export async function writeLevelZero(
       kind: LayerKind.delta,
       lsnStart: frozen.lsnStart,
       lsnEnd: frozen.lsnEnd,
+      compression: options.compression,
     },
     () => source.nextGeneration(),
     Number.POSITIVE_INFINITY,
