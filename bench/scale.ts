@@ -17,8 +17,8 @@ const GB = 1e9;
 /** WAL made before it is ingested and the server may drop it. Unit: bytes. */
 const STEP_BYTES = 250 * MB;
 
-/** Random pages read for one figure. */
-const READS = 2000;
+/** Random pages read after each step, while layers are merged: a figure is that of all steps since the last. */
+const READS = 500;
 
 const WAL_BYTES = `pg_current_wal_insert_lsn() - '0/0'`;
 
@@ -45,8 +45,8 @@ const { values } = parseArgs({
 });
 const numbers = (text: string): readonly number[] => text.split(',').map(Number);
 
-/** Reads random pages of the table at the head, one by one. */
-function readLatency(timeline: Timeline, table: { db: number; rel: number }): { p50: number; p99: number } {
+/** Reads random pages of the table at the head, one by one. @returns how long each took. Unit: µs */
+function readRandomPages(timeline: Timeline, table: { db: number; rel: number }): number[] {
   const page = allocatePage();
   const object = timeline.find(0, 1663, table.db, table.rel, 0);
   const lsn = timeline.lastRecordLsn;
@@ -58,8 +58,7 @@ function readLatency(timeline: Timeline, table: { db: number; rel: number }): { 
     timeline.readPage(object, block, lsn, page);
     times.push((performance.now() - began) * 1000);
   }
-  times.sort((a, b) => a - b);
-  return { p50: medianOf(times), p99: times[Math.floor(times.length * 0.99)] ?? Number.NaN };
+  return times;
 }
 
 /** Mean and 99th percentile of the layer files of the pages read since `before`. */
@@ -99,7 +98,10 @@ async function growth(
   );
   for (const gigabytes of numbers(values.gigabytes)) {
     const [from, began] = [timeline.lastRecordLsn, performance.now()];
-    let making = 0;
+    // Making WAL and reading pages.
+    let besides = 0;
+    const times: number[] = [];
+    const before = store.counts.pagesByLayers.slice();
     while (timeline.lastRecordLsn - start < gigabytes * GB) {
       const makes = performance.now();
       const step = (await numberOf(WAL_BYTES)) + STEP_BYTES;
@@ -109,13 +111,15 @@ async function growth(
         );
       await postgres.query('vacuum scale');
       await postgres.query('select pg_switch_wal()');
-      making += performance.now() - makes;
+      besides += performance.now() - makes;
       await ingestLocalWal(timeline, wal, () => performance.now());
+      const reads = performance.now();
+      times.push(...readRandomPages(timeline, table));
+      besides += performance.now() - reads;
     }
     await timeline.flush();
-    const seconds = (performance.now() - began - making) / 1000;
-    const before = store.counts.pagesByLayers.slice();
-    const latency = readLatency(timeline, table);
+    const seconds = (performance.now() - began - besides) / 1000;
+    times.sort((a, b) => a - b);
     const files = layersPerPage(store, before);
     const disk = bytesBelow(directory);
     const total = timeline.lastRecordLsn - start;
@@ -124,7 +128,9 @@ async function growth(
       [
         (total / GB).toFixed(1).padStart(8),
         ((timeline.lastRecordLsn - from) / MB / seconds).toFixed(0).padStart(21),
-        `${latency.p50.toFixed(0)}, ${latency.p99.toFixed(0)}`.padStart(16),
+        `${medianOf(times).toFixed(0)}, ${(times[Math.floor(times.length * 0.99)] ?? Number.NaN).toFixed(0)}`.padStart(
+          16,
+        ),
         `${files.mean.toFixed(1)}, ${files.p99}`.padStart(22),
         (process.memoryUsage().rss / MB).toFixed(0).padStart(6),
         (disk / GB).toFixed(2).padStart(7),
