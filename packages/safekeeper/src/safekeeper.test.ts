@@ -1,6 +1,6 @@
 import { connect } from 'node:net';
 import { once } from 'node:events';
-import { readdirSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { formatLsn, type Lsn } from '@zenith/base';
 import { nodeId, type NodeId, type TimelineIdentity } from '@zenith/consensus';
@@ -379,7 +379,7 @@ describe('a safekeeper', () => {
     await expect(Safekeeper.start({ ...common, dataDirectory: other.path, configuration: taken })).rejects.toThrow(
       /the port is taken/,
     );
-    expect(localDisk.exists(`${other.path}/safekeeper.pid`)).toBe(false);
+    expect(readFileSync(`${other.path}/safekeeper.pid`, 'utf8').trim()).toBe('');
     expect(localDisk.exists(`${path}/safekeeper.pid`)).toBe(true);
   });
 

@@ -11,6 +11,7 @@ import {
   repositoryLayout,
 } from '@zenith/control-plane';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { buildProgram } from './program.ts';
 import { spawnZenith, zenith } from './zenith.test-support.ts';
 
 // A repository in which nothing runs: what the command says, prints and exits with needs no more.
@@ -369,6 +370,10 @@ describe('--help', () => {
     ['config'],
     ['config', 'set'],
     ['gc'],
+    ['lease'],
+    ['lease', 'take'],
+    ['lease', 'list'],
+    ['lease', 'release'],
     ['psql'],
     ['page'],
     ['auth', 'token'],
@@ -473,4 +478,38 @@ describe('tokens and keys', () => {
 
 test('--dir works in another folder', async () => {
   expect((await zenith(empty, 'branch', '-C', deep)).stdout).toContain('migration_check');
+});
+
+describe('a name that is the word of a command', () => {
+  const program = buildProgram(
+    { stdout: process.stdout, stderr: process.stderr, folder: '.', signal: new AbortController().signal },
+    '0.0.0',
+  );
+  const wordsBelow = (name: string): string[] =>
+    program.commands.find((command) => command.name() === name)?.commands.map((command) => command.name()) ?? [];
+
+  test('can stand in its place below two commands only', () => {
+    const both = program.commands.filter(
+      ({ commands, registeredArguments }) => commands.length * registeredArguments.length > 0,
+    );
+    expect(both.map((command) => command.name()).sort()).toEqual(['branch', 'lease']);
+  });
+
+  test('is given to no branch where it would hide the command that makes one', async () => {
+    const words = wordsBelow('branch');
+    expect(words.length).toBeGreaterThan(5);
+    for (const word of words)
+      expect((await zenith(folder, 'branch', 'rename', 'migration_check', word)).stderr).toBe(
+        `zenith: "${word}" cannot name a branch: 'zenith branch ${word}' is a command\n`,
+      );
+  });
+
+  test('is a branch to zenith lease take', async () => {
+    const words = wordsBelow('lease');
+    expect(words.length).toBeGreaterThan(2);
+    for (const word of words)
+      expect((await zenith(folder, 'lease', 'take', word)).stderr).toBe(
+        `zenith: no branch '${word}'; 'zenith branch' lists those there are\n`,
+      );
+  });
 });

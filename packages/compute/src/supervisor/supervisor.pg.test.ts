@@ -1,7 +1,7 @@
 import { formatLsn, parseLsn } from '@zenith/base';
 import { decodeControlFile } from '@zenith/pg-format';
 import { SAMPLED_MAJORS } from '@zenith/testing';
-import { existsSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest';
 import { ComputeCluster, ComputeOrigin, SEGMENT_SIZE, SILENT } from './compute-cluster.test-support.ts';
@@ -46,7 +46,7 @@ describe.each(SAMPLED_MAJORS)('a compute of PostgreSQL %d', (major) => {
 
     expect(await cluster.compute.stop()).toBe(0);
     expect(cluster.compute.log).toContain('stopped cleanly');
-    expect(existsSync(join(cluster.compute.dataDir, 'supervisor.pid'))).toBe(false);
+    expect(readFileSync(join(cluster.compute.dataDir, 'supervisor.pid'), 'utf8').trim()).toBe('');
     const control = decodeControlFile(readFileSync(join(cluster.pgdata, 'global/pg_control')));
     const { startLsn, term, donor } = await cluster.sync();
     expect(term).toBe(2);

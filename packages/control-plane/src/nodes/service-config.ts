@@ -31,23 +31,27 @@ export function safekeeperConfig(config: RepositoryConfig, node: SafekeeperRecor
 }
 
 /**
- * Writes a service's configuration file. What the file holds beside the given keys stays: options that a person added by hand.
+ * Writes a service's configuration file, unless it says the same already: on a full disk there is no room for another. What the file holds beside the given keys stays: options that a person added by hand.
  * @throws ControlPlaneError `repository-invalid` when there is a file that is not a JSON object; `system`
  */
 export function writeServiceConfig(layout: ServiceLayout, content: Readonly<Record<string, unknown>>): void {
   mkdirSync(layout.dataDir, { recursive: true });
-  const merged = { ...readObject(layout.configFile), ...content };
-  replaceFile(layout.configFile, `${JSON.stringify(merged, undefined, 2)}\n`);
+  const before = readText(layout.configFile);
+  const merged = { ...(before === undefined ? {} : parseObject(layout.configFile, before)), ...content };
+  const text = `${JSON.stringify(merged, undefined, 2)}\n`;
+  if (text !== before) replaceFile(layout.configFile, text);
 }
 
-function readObject(path: string): Record<string, unknown> {
-  let text: string;
+function readText(path: string): string | undefined {
   try {
-    text = readFileSync(path, 'utf8');
+    return readFileSync(path, 'utf8');
   } catch (error) {
-    if (isSystemError(error, 'ENOENT')) return {};
+    if (isSystemError(error, 'ENOENT')) return undefined;
     throw new ControlPlaneError('system', `cannot read ${path}: ${(error as Error).message}`, { cause: error });
   }
+}
+
+function parseObject(path: string, text: string): Record<string, unknown> {
   try {
     const json: unknown = JSON.parse(text);
     if (typeof json === 'object' && json !== null && !Array.isArray(json)) return json as Record<string, unknown>;
