@@ -129,3 +129,16 @@ test('a stop and a start of everything find the new members', async () => {
   await zenith.startPostgres('after');
   expect(await zenith.query('after', 'select count(*)::int from bank')).toEqual([{ count: options.accounts }]);
 });
+
+test('a safekeeper that is added after a branch was deleted knows that nobody makes its timeline again', async () => {
+  await zenith.run('branch', 'gone');
+  const { timeline } = await zenith.branch('gone');
+  await zenith.run('branch', 'delete', 'gone');
+  await zenith.run('safekeeper', 'add');
+  const { tenant } = await zenith.branch('main');
+  const { nodes } = await zenith.status();
+  const last = nodes.at(-1);
+  expect(last?.id).toBeGreaterThan(3);
+  const response = await fetch(`http://127.0.0.1:${last?.httpPort}/v1/tenant/${tenant}/removed`);
+  expect(await response.json()).toContain(timeline);
+});

@@ -1,7 +1,7 @@
 import { createServer, type Server } from 'node:http';
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { formatLsn, type Lsn } from '@zenith/base';
+import { formatLsn, newTimelineId, type Lsn } from '@zenith/base';
 import { nodeId, type Configuration, type TimelineIdentity } from '@zenith/consensus';
 import { freePorts } from '@zenith/testing';
 import { afterEach, beforeEach, expect, test } from 'vitest';
@@ -176,4 +176,19 @@ test('what a pageserver has beyond the archive and all safekeepers cannot be res
     { branch: 'main', outcome: 'behind', endLsn: archivedLsn, ingestedLsn },
   ]);
   expect(await find(1)).toBeUndefined();
+});
+
+test('a safekeeper that lost its disk is told again what was removed for good', async () => {
+  const { repository } = bare;
+  const { record } = await readSafekeepers(repository);
+  const gone = newTimelineId();
+  for (const id of MEMBERS) await clientOf(repository, record, id).removeTimeline(gone);
+  await lose(3);
+  expect(await clientOf(repository, record, nodeId(3)).removedTimelines()).toEqual([]);
+  await restoreSafekeepers(repository);
+  expect(await clientOf(repository, record, nodeId(3)).removedTimelines()).toEqual([gone]);
+  const configuration = { ...record.configuration, generation: record.configuration.generation + 2 };
+  await expect(
+    clientOf(repository, record, nodeId(3)).configure({ ...identity, timeline: gone }, configuration, 0),
+  ).rejects.toThrow('it was removed');
 });

@@ -123,6 +123,8 @@ describe('a safekeeper that requires a token', () => {
       ['GET', here, 'admin', 404],
       ['GET', `${here}/control`, 'safekeeper', 404],
       ['DELETE', here, 'admin', 204],
+      ['GET', `/v1/tenant/${tenant}/removed`, 'admin', 200],
+      ['POST', `/v1/tenant/${tenant}/removed`, 'admin', 400],
       ['POST', `${here}/pull`, 'admin', 400],
       ['GET', '/nothing', 'admin', 404],
     ] as const;

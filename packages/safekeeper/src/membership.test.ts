@@ -34,14 +34,19 @@ async function startSafekeeper(id: number, directory?: string): Promise<{ safeke
   return { safekeeper, path: dataDirectory };
 }
 
-async function call(
+/** What a safekeeper says about the timeline. */
+function call(safekeeper: Safekeeper, route: string, body?: object): ReturnType<typeof callAt> {
+  return callAt(safekeeper, `${path}${route}`, body);
+}
+
+async function callAt(
   safekeeper: Safekeeper,
   route: string,
   body?: object,
 ): Promise<{ readonly status: number; readonly body: Record<string, unknown> }> {
   const { host, port } = safekeeper.addresses.http;
   const response = await fetch(
-    `http://${host}:${port}${path}${route}`,
+    `http://${host}:${port}${route}`,
     body === undefined
       ? {}
       : { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) },
@@ -132,6 +137,39 @@ describe('a safekeeper that is about to join', () => {
     leader.tick();
     const pulled = await call(joining.safekeeper, '/pull', { donors: [gone, donorOf(2, second.safekeeper)] });
     expect(pulled.status).toBe(200);
+  });
+
+  test('is told what was removed before it came, and then neither copies it nor makes it, after a restart too', async () => {
+    const [first, late] = [await startSafekeeper(1), await startSafekeeper(2)];
+    cleanups.push(() => first.safekeeper.stop());
+    const wal = new TestWal(identity).grow(50_000);
+    await commit(wal, new Map([[nodeId(1), first.safekeeper.addresses.listen]]));
+    const removed = async (safekeeper: Safekeeper): Promise<unknown> =>
+      (await callAt(safekeeper, `/v1/tenant/${identity.tenant}/removed`)).body;
+    expect(await removed(late.safekeeper)).toEqual([]);
+    const { host, port } = late.safekeeper.addresses.http;
+    const told = await fetch(`http://${host}:${port}/v1/tenant/${identity.tenant}/removed`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify({ timelines: [identity.timeline] }),
+    });
+    expect(told.status).toBe(204);
+    const refusal = { status: 409, body: { code: 'timeline-refused' } };
+    const configuration = { generation: 2, members: [1], newMembers: [1, 2] };
+    const expectRefusals = async (safekeeper: Safekeeper): Promise<void> => {
+      expect(await removed(safekeeper)).toEqual([identity.timeline]);
+      expect(await call(safekeeper, '/pull', { donors: [donorOf(1, first.safekeeper)] })).toMatchObject(refusal);
+      expect(await call(safekeeper, '/configuration', { ...description, configuration, term: 7 })).toMatchObject(
+        refusal,
+      );
+    };
+    await expectRefusals(late.safekeeper);
+    await late.safekeeper.stop();
+    const again = await startSafekeeper(2, late.path);
+    cleanups.push(() => again.safekeeper.stop());
+    await expectRefusals(again.safekeeper);
+    for (const timelines of [['x'], Array.from({ length: 257 }, () => identity.timeline)])
+      expect((await callAt(again.safekeeper, `/v1/tenant/${identity.tenant}/removed`, { timelines })).status).toBe(400);
   });
 
   test('is refused what is no configuration, and a timeline that it is no member for', async () => {

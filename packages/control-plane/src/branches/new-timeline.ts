@@ -70,8 +70,17 @@ async function finish(repository: Repository, id: TimelineId): Promise<void> {
   const isNamed = (await repository.catalog.timelines()).some((timeline) => timeline.id === id);
   if (!isNamed) {
     await new PageserverClient(repository).removeTimeline(id);
-    const { nodes } = await safekeepersOf(repository);
-    await Promise.all(nodes.map((node) => new SafekeeperClient(repository, node.id, node.httpPort).removeTimeline(id)));
+    const told = new Set<number>();
+    // One that was added meanwhile has perhaps asked the others before they were told.
+    for (;;) {
+      const { nodes } = await safekeepersOf(repository);
+      const untold = nodes.filter((node) => !told.has(node.id));
+      if (untold.length === 0) break;
+      await Promise.all(
+        untold.map((node) => new SafekeeperClient(repository, node.id, node.httpPort).removeTimeline(id)),
+      );
+      for (const node of untold) told.add(node.id);
+    }
   }
   await forget(repository, id);
 }

@@ -2,6 +2,7 @@ import { formatLsn, type Lsn, type TenantId, type TimelineId } from '@zenith/bas
 import type { Configuration, ConfiguredReport, Term, TimelineIdentity } from '@zenith/consensus';
 import * as v from 'valibot';
 import type { Operator } from '../credentials/operator.ts';
+import { timelineId } from '../metadata/records.ts';
 import type { Repository } from '../repository/repository.ts';
 import {
   checkAnswer,
@@ -18,6 +19,9 @@ const TIMEOUT_MS = 5_000;
 
 /** Removing all WAL of a timeline from the archive, a thousand objects at a time. Unit: milliseconds. */
 const REMOVE_TIMEOUT_MS = 120_000;
+
+/** So many ids are one request. */
+const MARKED_MAX = 256;
 
 /** Copying all WAL of a timeline that is kept. Unit: milliseconds. */
 const PULL_TIMEOUT_MS = 3_600_000;
@@ -68,6 +72,22 @@ export class SafekeeperClient {
   async removeTimeline(id: TimelineId): Promise<void> {
     const path = `/v1/tenant/${this.#tenant}/timeline/${id}`;
     await this.#call('DELETE', path, undefined, REMOVE_TIMEOUT_MS);
+  }
+
+  /** The timelines that are never made there again. */
+  async removedTimelines(): Promise<TimelineId[]> {
+    const path = `/v1/tenant/${this.#tenant}/removed`;
+    return checkAnswer(this.#service, v.array(timelineId), await this.#get(path, TIMEOUT_MS));
+  }
+
+  /** Has it never make these timelines again; what it has of them is gone. The archive stays as it is. Harmless to repeat. */
+  async markRemoved(timelines: readonly TimelineId[]): Promise<void> {
+    for (let from = 0; from < timelines.length; from += MARKED_MAX)
+      await this.#post(
+        `/v1/tenant/${this.#tenant}/removed`,
+        { timelines: timelines.slice(from, from + MARKED_MAX) },
+        REMOVE_TIMEOUT_MS,
+      );
   }
 
   /** Has it copy a timeline from the one of `donors` that has most of it; nothing to do for it when it has the timeline. */

@@ -18,6 +18,7 @@ import { withProcessLock } from '../process/process-lock.ts';
 import type { Repository } from '../repository/repository.ts';
 import { clientOf, installFinal, synchronizeTimeline } from './install.ts';
 import { membersAfter, removedBy, stageOf, type MemberChange } from './member-change.ts';
+import { shareRemoved } from './removed-timelines.ts';
 import { nodeOf, readSafekeepers } from './safekeepers.ts';
 
 /** Longest wait for another command that changes the members. Unit: milliseconds. */
@@ -118,7 +119,7 @@ async function makeNode(repository: Repository): Promise<SafekeeperRecord> {
   return node;
 }
 
-/** Copies every timeline that the members know to a safekeeper that is about to join. */
+/** Copies every timeline that the members know to a safekeeper that is about to join, and which were removed. */
 async function fill(repository: Repository, added: SafekeeperRecord, { signal }: ChangeOptions): Promise<void> {
   const { record } = await readSafekeepers(repository);
   const { members } = record.configuration;
@@ -130,9 +131,11 @@ async function fill(repository: Repository, added: SafekeeperRecord, { signal }:
   const answers = asked.filter((one) => one.status === 'fulfilled').map((one) => one.value);
   if (answers.length === 0)
     throw new ControlPlaneError('not-running', "no safekeeper answers: start them with 'zenith start'");
+  const removed = await shareRemoved(repository, record, members, [added.id]);
   const client = clientOf(repository, record, added.id);
   for (const timeline of new Set(answers.flat().map((one) => one.timeline))) {
     throwIfInterrupted(signal);
+    if (removed.has(timeline)) continue; // whoever has it has not been told yet
     await client.pull(timeline, donors);
   }
 }

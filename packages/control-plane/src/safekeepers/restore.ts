@@ -11,6 +11,7 @@ import { safekeeperAddresses } from '../nodes/service-config.ts';
 import { withProcessLock } from '../process/process-lock.ts';
 import type { Repository } from '../repository/repository.ts';
 import { clientOf } from './install.ts';
+import { shareRemoved } from './removed-timelines.ts';
 import { readSafekeepers } from './safekeepers.ts';
 
 /** Longest wait for another command that changes the safekeepers. Unit: milliseconds. */
@@ -54,6 +55,7 @@ export function restoreSafekeepers(repository: Repository): Promise<RestoredBran
         configuration: { ...configuration, generation: configuration.generation + 1 },
       };
       await repository.catalog.replaceSafekeepers(newer, revision);
+      await shareRemoved(repository, newer, configuration.members, configuration.members);
       const restored: RestoredBranch[] = [];
       for (const branch of await listBranches(repository))
         restored.push(

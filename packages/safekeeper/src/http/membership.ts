@@ -1,5 +1,5 @@
 import type { Tokens } from '@zenith/auth';
-import { formatLsn, parseLsn, parseTenantId, parseTimelineId, type Lsn, type SystemId } from '@zenith/base';
+import { formatLsn, isId, parseLsn, parseTenantId, parseTimelineId, type Lsn, type SystemId } from '@zenith/base';
 import { isConfiguration, nodeId, type ConfiguredReport } from '@zenith/consensus';
 import type { FastifyInstance } from 'fastify';
 import type { Logger } from 'pino';
@@ -42,6 +42,12 @@ const configureRequest = v.strictObject({ ...described, term: count });
 const remoteConsistentRequest = v.strictObject({ lsn: lsnText });
 const restoreRequest = v.strictObject({ ...described, atLeastLsn: lsnText });
 
+/** A request's body is bounded; whoever has more to say says it in parts. */
+const REMOVED_MAX = 256;
+const removedRequest = v.strictObject({
+  timelines: v.pipe(v.array(v.pipe(v.string(), v.check(isId), v.transform(parseTimelineId))), v.maxLength(REMOVED_MAX)),
+});
+
 const port = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65_535));
 const pullRequest = v.strictObject({
   donors: v.pipe(
@@ -57,7 +63,7 @@ interface TimelineParams {
 
 /**
  * What whoever changes the members asks of a safekeeper: `POST …/pull` copies a timeline from another safekeeper, `POST …/configuration` installs a configuration and says where the safekeeper is then, `GET …/control` is
- * what a copy of the timeline begins with, `POST …/restore` makes a timeline that all have lost out of the archive; and `POST …/remote-consistent`, by which a pageserver tells
+ * what a copy of the timeline begins with, `GET` and `POST …/removed` carry over which timelines nobody makes again, `POST …/restore` makes a timeline that all have lost out of the archive; and `POST …/remote-consistent`, by which a pageserver tells
  * those whose WAL it does not follow what it has in remote storage.
  */
 export function addMembershipRoutes(
@@ -73,6 +79,17 @@ export function addMembershipRoutes(
     return timeline === undefined
       ? reply.status(404).send({ code: 'timeline-unknown', message: 'this timeline is not known to this safekeeper' })
       : reply.type('application/octet-stream').send(Buffer.from(encodeControlFile(timeline.state.control)));
+  });
+  // Who joins later, or has lost its disk, has not been told of what was removed for good before.
+  server.get<{ Params: { tenant: string } }>('/v1/tenant/:tenant/removed', (request) => {
+    const tenant = parseTenantId(request.params.tenant);
+    return registry.removed.filter((one) => one.tenant === tenant).map(({ timeline }) => timeline);
+  });
+  server.post<{ Params: { tenant: string } }>('/v1/tenant/:tenant/removed', async (request, reply) => {
+    const { timelines } = parseBody(removedRequest, request.body);
+    const tenant = parseTenantId(request.params.tenant);
+    for (const timeline of timelines) await registry.remove(tenant, timeline);
+    return reply.status(204).send();
   });
   server.post<TimelineParams>(`${path}/configuration`, async (request) => {
     const { configuration, term, ...identity } = parseBody(configureRequest, request.body);

@@ -35,6 +35,12 @@ export interface UnreadableTimeline {
   readonly error: SafekeeperError;
 }
 
+/** A timeline that is never made again. */
+export interface RemovedTimeline {
+  readonly tenant: TenantId;
+  readonly timeline: TimelineId;
+}
+
 /** What timelines are made of, the same for all. */
 export interface RegistryOptions {
   readonly node: NodeId;
@@ -57,8 +63,8 @@ export class TimelineRegistry {
   readonly #unreadable = new Map<TimelineId, UnreadableTimeline>();
   readonly #creating = new Map<TimelineId, Promise<Timeline>>();
   readonly #removing = new Map<TimelineId, Promise<boolean>>();
-  /** Those that are never made again, see {@link nameOf}. */
-  readonly #removed = new Set<string>();
+  /** Those that are never made again, by {@link nameOf}. */
+  readonly #removed = new Map<string, RemovedTimeline>();
   readonly #timers: readonly (() => void)[];
   #resuming: Promise<void> | undefined;
   /** Counts attempts that found no room: another timeline is the first to try next time. */
@@ -86,7 +92,7 @@ export class TimelineRegistry {
         if (name.endsWith(DISCARDED)) disk.remove(join(root, tenant, name));
         if (!name.endsWith(REMOVED)) continue;
         empty(disk, join(root, tenant, name));
-        registry.#removed.add(nameOf(tenant, name.slice(0, -REMOVED.length)));
+        registry.#noteRemoved({ tenant: tenant as TenantId, timeline: name.slice(0, -REMOVED.length) as TimelineId });
       }
       for (const timeline of disk.list(join(root, tenant)).filter(isId)) {
         await registry.#tryToLoad(tenant as TenantId, timeline as TimelineId);
@@ -165,6 +171,15 @@ export class TimelineRegistry {
     return [...this.#unreadable.values()];
   }
 
+  /** Those that were removed for good. */
+  get removed(): readonly RemovedTimeline[] {
+    return [...this.#removed.values()];
+  }
+
+  #noteRemoved(removed: RemovedTimeline): void {
+    this.#removed.set(nameOf(removed.tenant, removed.timeline), removed);
+  }
+
   /** A timeline, undefined when it is not known here. @throws SafekeeperError `timeline-broken` when its files are damaged */
   find(tenant: TenantId, timeline: TimelineId): Timeline | undefined {
     const unreadable = this.#unreadable.get(timeline);
@@ -219,7 +234,7 @@ export class TimelineRegistry {
     const { disk, dataDirectory, log } = this.#options;
     if (this.#removed.has(nameOf(tenant, timeline))) return;
     const isMine = await this.#putAside(tenant, timeline, REMOVED, async (aside) => {
-      this.#removed.add(nameOf(tenant, timeline));
+      this.#noteRemoved({ tenant, timeline });
       disk.makeDirectory(aside); // it is there, unless no WAL of the timeline ever came here
       await disk.syncDirectory(join(dataDirectory, 'tenants', tenant));
       empty(disk, aside);
