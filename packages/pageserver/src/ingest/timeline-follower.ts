@@ -210,7 +210,7 @@ export class TimelineFollower {
       await timeline.waitForLsn(timeline.lastRecordLsn, { timeoutMs: IDLE_MAX_MS, signal: abort.signal });
       await timeline.fetchForIngest(abort.signal);
       const pacer = new Pacer(now, () => timeline.backpressure());
-      this.#ingest ??= new WalIngest(timeline, pacer);
+      this.#ingest = WalIngest.at(timeline, pacer, this.#ingest);
       const applier = new WalApplier(timeline, this.#ingest, pacer, this.#ingest.walOptions);
       this.#state = 'following';
       this.#log.info({ safekeeper: candidate.safekeeper.id, lsn: formatLsn(timeline.lastRecordLsn) }, 'following WAL');

@@ -1,7 +1,12 @@
 import { type Lsn, type SystemId } from '@zenith/base';
-import { RM_HEAP_ID, WalStreamEncoder } from '@zenith/pg-format';
+import { RM_DBASE_ID, RM_HEAP_ID, WalStreamEncoder, allocatePage } from '@zenith/pg-format';
 import { expect, it } from 'vitest';
+import { ObjectKind } from '../key-space/object.ts';
 import { Head, data } from './head.test-support.ts';
+import { Pacer } from './pacer.ts';
+import type { IngestTarget } from './target.ts';
+import { WalApplier } from './wal-applier.ts';
+import { WalIngest } from './wal-ingest.ts';
 
 const SYSTEM_ID = '7412345678901234567' as SystemId;
 const INIT_PAGE = 0x80;
@@ -34,5 +39,52 @@ it('gives everything else its turn within a tenth of a millisecond: a read sees 
   expect(Math.max(...steps)).toBeLessThanOrEqual(100);
   expect(steps.filter((step) => step > 0).length).toBeGreaterThanOrEqual(RECORDS / 100);
   expect(head.blockHistory(16384, RECORDS - 1)).toHaveLength(1);
+  await head.close();
+});
+
+it('begins the copy of a database anew when a page of it could not be fetched, on the next stream', async () => {
+  const head = await Head.create();
+  const { timeline } = head;
+  const start = timeline.lastRecordLsn;
+  const encoder = new WalStreamEncoder(18, start, { systemId: SYSTEM_ID, previousLsn: (start - 8) as Lsn });
+  const tuple = data([2, 1], [2, 0x0802], [1, 24], [1, 0], [4, 7]);
+  for (let block = 0; block < 3; block++) {
+    const blocks = [{ id: 0, spc: 1663, db: 5, rel: 16384, fork: 0, block, willInit: true, data: tuple }];
+    encoder.append({ rmid: RM_HEAP_ID, info: INIT_PAGE, xid: 1000, mainData: data([2, 1], [1, 0]), blocks });
+  }
+  const before = encoder.bytes.length;
+  const copied = encoder.append({
+    rmid: RM_DBASE_ID,
+    info: 0,
+    mainData: data([4, 16390], [4, 1663], [4, 5], [4, 1663]),
+  }).endLsn;
+  let unreadable = 2;
+  const target: IngestTarget = new Proxy(timeline, {
+    get(of, name) {
+      const readPage: IngestTarget['readPage'] = (object, block, lsn, page) => {
+        if (block === 1 && unreadable-- > 0) throw new Error('remote storage is down');
+        of.readPage(object, block, lsn, page);
+      };
+      if (name === 'readPage') return readPage;
+      const value: unknown = Reflect.get(of, name, of);
+      return typeof value === 'function' ? (value.bind(of) as unknown) : value;
+    },
+  });
+  const pacer = new Pacer(
+    () => 0,
+    () => undefined,
+  );
+  const first = new WalIngest(target, pacer);
+  await expect(new WalApplier(target, first, pacer).apply(encoder.bytes)).rejects.toThrow('remote storage is down');
+  expect(timeline.lastRecordLsn).toBe(start + before);
+
+  const second = WalIngest.at(target, pacer, first);
+  await new WalApplier(target, second, pacer).apply(encoder.bytes.subarray(before));
+  expect(timeline.lastRecordLsn).toBe(copied);
+  await timeline.flush();
+  const copy = timeline.find(ObjectKind.relation, 1663, 16390, 16384, 0);
+  expect(timeline.blockCount(copy, copied)).toBe(3);
+  expect(timeline.blockCount(copy, (copied - 8) as Lsn)).toBeUndefined();
+  for (let block = 0; block < 3; block++) timeline.readPage(copy, block, copied, allocatePage());
   await head.close();
 });

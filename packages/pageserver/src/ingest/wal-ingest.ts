@@ -119,7 +119,7 @@ export class WalIngest {
   readonly #recordsByRmid = new Float64Array(RMGR_COUNT);
   #records = 0;
   #unknownRecords = 0;
-  /** End of the last record that was ingested. */
+  /** End of the last record whose ingest began. */
   #position: Lsn;
 
   /**
@@ -146,6 +146,21 @@ export class WalIngest {
       clears: new VisibilityMapClears(),
       xact: new XactRecord(),
     };
+  }
+
+  /**
+   * For a stream that begins at the head of `target`: `before`, or, when that is not there, a new one that goes on counting. It is not there when a record ended in the middle with what may be tried again, such as the copy of a database
+   * whose layers could not be fetched: what it knows then is of the middle of that record, which is put again as a whole.
+   * @throws as the constructor
+   */
+  static at(target: IngestTarget, pacer: Pacer, before?: WalIngest): WalIngest {
+    if (before !== undefined && before.#position === target.lastRecordLsn) return before;
+    const made = new WalIngest(target, pacer);
+    if (before === undefined) return made;
+    made.#records = before.#records;
+    made.#unknownRecords = before.#unknownRecords;
+    made.#recordsByRmid.set(before.#recordsByRmid);
+    return made;
   }
 
   /** What the WAL of this timeline must look like. */
