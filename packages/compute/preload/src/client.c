@@ -181,6 +181,12 @@ static bool fetch(struct segment *segment, int fd, uint32_t first, uint32_t need
             wanted = needed;
             continue;
         }
+        uint32_t stop = map_next_present(segment, first, first + needed);
+        if (outcome == REFUSED && stop == first) return true; /* another process wrote it meanwhile, or had it before: who reads looks again */
+        if (outcome == REFUSED && stop < first + needed) {
+            wanted = needed = stop - first; /* nor one in the midst that is here already */
+            continue;
+        }
         if (outcome == REFUSED) {
             report(segment, first, connection_problem(), NULL);
             errno = EIO;

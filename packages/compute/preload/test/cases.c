@@ -289,6 +289,20 @@ static void a_bad_page_that_is_due_before_fails_alone(struct world *world) {
     CHECK(world->control->fail_times == 999 && world->control->requests == 1 && is_missing(5) && map_header()->counters.failures == 0);
 }
 
+static void a_bad_page_that_was_written_since_fails_nobody(struct world *world) {
+    static struct page pages[16];
+    struct iovec parts[16];
+    for (int i = 0; i < 16; i++) parts[i] = (struct iovec){&pages[i], BLOCK_SIZE};
+    int fd = open_relation(O_RDWR);
+    write_version(fd, 40, 7);
+    world->control->fail_block = 40;
+    world->control->fail_times = 1000;
+    world->control->fail_status = STATUS_PAGE_NOT_REBUILT;
+    CHECK(preadv(fd, parts, 16, 32 * BLOCK_SIZE) == sizeof(pages)); /* asks for the block in the midst as well, in vain */
+    for (uint32_t i = 0; i < 16; i++) CHECK(page_version(&pages[i], REL, 0, 32 + i) == (i == 8 ? 7 : 0));
+    CHECK(map_header()->counters.failures == 0);
+}
+
 static void passing_trouble_is_waited_out(struct world *world) {
     int fd = open_relation(O_RDWR);
     world->control->fail_block = 10;
@@ -416,6 +430,7 @@ const struct test_case test_cases[] = {
     CASE(streams_copies_and_renames, medium, 10000, 128),
     CASE(a_bad_page_fails_alone, medium, 10000, 128),
     CASE(a_bad_page_that_is_due_before_fails_alone, medium, 10000, 128),
+    CASE(a_bad_page_that_was_written_since_fails_nobody, medium, 10000, 128),
     CASE(passing_trouble_is_waited_out, medium, 10000, 1),
     CASE(the_deadline_ends_the_wait, medium, 800, 1),
     CASE(a_cancelled_wait_ends, medium, 4000, 1),
