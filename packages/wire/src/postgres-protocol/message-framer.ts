@@ -70,6 +70,8 @@ export class MessageFramer {
 
   /** Where the next bytes of the stream may be read to, at least an eighth of the buffer; the same object while the place is the same. It stays the place until {@link received}, whatever {@link pause} and {@link resume} do meanwhile. */
   get space(): Uint8Array {
+    // Chunks that wait come before what is read there, and must not be put there later.
+    if (this.#waiting.length > 0) for (const chunk of this.#waiting.splice(0)) this.#append(chunk, 0, chunk.length);
     if (this.#begin === this.#end) this.#begin = this.#end = 0;
     this.#makeSpace(this.#buffer.length >> 3);
     if (this.#space.buffer !== this.#buffer.buffer || this.#space.byteOffset !== this.#end)

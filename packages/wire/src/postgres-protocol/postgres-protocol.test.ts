@@ -6,7 +6,7 @@ import { PostgresClient } from './client.ts';
 import type { CopyBothStream } from './copy-both.ts';
 import { PostgresServerError } from './errors.ts';
 import { MessageFramer } from './message-framer.ts';
-import { MessageType, cString, encodeMessage } from './messages.ts';
+import { MessageType, cString, encodeMessage, encodeStartup } from './messages.ts';
 import {
   decodeStatusUpdate,
   decodeWalSenderMessage,
@@ -102,6 +102,21 @@ describe('a framer', () => {
     expect(seen).toEqual([65, 0, 66, 0]);
   });
 
+  test('keeps chunks that wait before what the socket reads after them', () => {
+    const seen: string[] = [];
+    const framer = new MessageFramer(1 << 20, (_type, bytes, _view, offset, length) =>
+      seen.push(Buffer.from(bytes.subarray(offset, offset + length)).toString()),
+    );
+    const [first, second] = ['one', 'two'].map((text) => encodeMessage(65, Buffer.from(text)));
+    framer.pause();
+    framer.push(Buffer.concat([first as Buffer, (second as Buffer).subarray(0, 6)]));
+    const told = framer.space;
+    framer.resume();
+    told.set((second as Buffer).subarray(6));
+    framer.received(2);
+    expect(seen).toEqual(['one', 'two']);
+  });
+
   test('refuses an announced length beyond the bound before the bytes come', () => {
     const framer = new MessageFramer(100, () => undefined);
     expect(() => framer.push(encodeMessage(65, Buffer.alloc(101)).subarray(0, 5))).toThrow(/at most 100/);
@@ -170,6 +185,37 @@ describe('client and server', () => {
       },
     });
     await expect(client(port)).rejects.toMatchObject({ sqlState: '3D000', message: 'unknown timeline' });
+  });
+
+  test('what comes along with a password stays in order with what comes while that is looked at', async () => {
+    let letIn = (): void => undefined;
+    let isAsked = (): void => undefined;
+    const asked = new Promise<void>((resolve) => (isAsked = resolve));
+    const queries: string[] = [];
+    const port = await serve({
+      ...silent,
+      authenticate: () =>
+        new Promise<void>((resolve) => {
+          letIn = resolve;
+          isAsked();
+        }),
+      query: (sql) => void queries.push(sql),
+    });
+    const socket = connect(port, '127.0.0.1');
+    const closed = once(socket, 'close');
+    socket.resume();
+    const query = encodeMessage(MessageType.query, cString('one and another one'));
+    const password = encodeMessage(MessageType.password, cString('p'));
+    socket.write(encodeStartup(new Map([['user', 'u']])));
+    await once(socket, 'data');
+    socket.write(Buffer.concat([password, query.subarray(0, 12)]));
+    await asked;
+    socket.write(query.subarray(12));
+    letIn();
+    await once(socket, 'data');
+    socket.end(encodeMessage(MessageType.terminate));
+    await closed;
+    expect(queries).toEqual(['one and another one']);
   });
 
   test.each([false, true])('copy both ways, and flow control stops the sender (kept buffer: %s)', async (kept) => {

@@ -61,6 +61,8 @@ export class PostgresSession {
   readonly #framer: MessageFramer;
   /** What arrived and is not read yet; undefined once the session has started. */
   #startupBytes: Buffer | undefined = Buffer.alloc(0);
+  /** Where the next bytes are read to while that is not the framer's space. */
+  #startupSpace: Buffer | undefined;
   /** The parameters of a startup message that waits for its password. */
   #parameters: ReadonlyMap<string, string> | undefined;
   #startupTimer: NodeJS.Timeout | undefined;
@@ -77,9 +79,13 @@ export class PostgresSession {
       this.#receive(type, bytes, view, offset, length),
     );
     const adopted = adopt(accepted, {
-      buffer: () => this.#framer.space,
+      // What comes before the session has started has memory of its own: the framer gets the rest of it while the socket may have been told already where to read next.
+      buffer: () => {
+        this.#startupSpace = this.#startupBytes === undefined ? undefined : Buffer.allocUnsafe(STARTUP_LENGTH_MAX);
+        return this.#startupSpace ?? this.#framer.space;
+      },
       callback: (count) => {
-        this.#take(count);
+        this.#take(this.#startupSpace?.subarray(0, count) ?? count);
         return true;
       },
     });
@@ -160,16 +166,15 @@ export class PostgresSession {
   /** Takes what was read: a chunk, or so many bytes in the framer's space. */
   #take(read: Buffer | number): void {
     try {
-      if (this.#startupBytes !== undefined)
-        this.#receiveStartup(typeof read === 'number' ? this.#framer.space.subarray(0, read) : read);
-      else if (typeof read === 'number') this.#framer.received(read);
+      if (typeof read === 'number') this.#framer.received(read);
+      else if (this.#startupBytes !== undefined) this.#receiveStartup(read);
       else this.#framer.push(read);
     } catch (error) {
       this.fail(error as Error);
     }
   }
 
-  #receiveStartup(chunk: Uint8Array): void {
+  #receiveStartup(chunk: Buffer): void {
     let bytes = Buffer.concat([this.#startupBytes ?? Buffer.alloc(0), chunk]);
     if (this.#parameters !== undefined) {
       this.#receivePassword(bytes, this.#parameters);
