@@ -209,7 +209,7 @@ export class TimelineFollower {
       // The head of a branch that has no WAL of its own yet lies in its ancestor.
       await timeline.waitForLsn(timeline.lastRecordLsn, { timeoutMs: IDLE_MAX_MS, signal: abort.signal });
       await timeline.fetchForIngest(abort.signal);
-      const pacer = new Pacer(now, () => timeline.backpressure());
+      const pacer = new Pacer(now, () => timeline.backpressure(), this.#stop.signal);
       this.#ingest = WalIngest.at(timeline, pacer, this.#ingest);
       const applier = new WalApplier(timeline, this.#ingest, pacer, this.#ingest.walOptions);
       this.#state = 'following';

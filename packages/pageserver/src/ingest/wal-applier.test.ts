@@ -88,3 +88,28 @@ it('begins the copy of a database anew when a page of it could not be fetched, o
   for (let block = 0; block < 3; block++) timeline.readPage(copy, block, copied, allocatePage());
   await head.close();
 });
+
+it('ends with what it has in hand when it is told to, also while there is no room for more', async () => {
+  const head = await Head.create();
+  const start = head.timeline.lastRecordLsn;
+  const encoder = new WalStreamEncoder(18, start, { systemId: SYSTEM_ID, previousLsn: (start - 8) as Lsn });
+  for (let n = 0; n < 100; n++)
+    encoder.append({ rmid: RM_DBASE_ID, info: 0x10, mainData: data([4, 16390], [4, 1663]) });
+  const stop = new AbortController();
+  let isAsked = (): void => undefined;
+  const asked = new Promise<void>((resolve) => (isAsked = resolve));
+  const pacer = new Pacer(
+    () => 0,
+    () => {
+      isAsked();
+      return new Promise(() => undefined);
+    },
+    stop.signal,
+  );
+  const applied = new WalApplier(head.timeline, head.ingest, pacer).apply(encoder.bytes);
+  await asked;
+  stop.abort();
+  await applied;
+  expect(head.timeline.lastRecordLsn).toBe(start + encoder.bytes.length);
+  await head.close();
+});
