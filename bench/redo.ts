@@ -5,7 +5,7 @@ import { crashedServer, type CrashedServer } from './redo/crashed-server.ts';
 import { decodeTimes } from './redo/decode.ts';
 import { insertHistory, rebuildPages } from './redo/pages.ts';
 import { pipeRoundTrip } from './redo/pipe-floor.ts';
-import { ShardedReplay, type WalToReplay } from './redo/sharded-replay.ts';
+import { ShardedReplay, type ShardRun, type WalToReplay } from './redo/sharded-replay.ts';
 import { ginAndGist, tpcb, type Workload } from './redo/workloads.ts';
 import { atLeast, medianOf, print, rateAtLeast, ratioAtMost, type Measurement } from './support/report.ts';
 
@@ -27,14 +27,21 @@ const report = (measurement: Measurement): void => {
   print(measurement);
 };
 
+/**
+ * Replays before the first that is measured: the pageserver runs for weeks, what a cold compiler costs is not measured. Two shards on two cores need more of them than one
+ * shard, whose compiler has the other core for itself.
+ */
+const WARM_UP = 4;
+
 /** Records/s of one replay. */
 async function rateOf(
   replay: ShardedReplay,
   wal: WalToReplay,
-): Promise<{ readonly records: number; readonly rate: number }> {
+): Promise<{ readonly records: number; readonly rate: number; readonly shards: readonly ShardRun[] }> {
   const from = performance.now();
-  const records = await replay.run(wal);
-  return { records, rate: records / ((performance.now() - from) / 1000) };
+  const shards = await replay.run(wal);
+  const records = shards[0]?.records ?? 0;
+  return { records, rate: records / ((performance.now() - from) / 1000), shards };
 }
 
 /** Decoding, and redo of all pages, of what a workload wrote, against the stock server's recovery; for `withPages` also single pages against the pipe. */
@@ -45,18 +52,21 @@ async function measure(workload: Workload, withPages: boolean): Promise<void> {
     const ours: number[] = [];
     const oursInOne: number[] = [];
     const theirs: number[] = [];
-    // The round before the first: the pageserver runs for weeks, what a cold compiler costs is not measured.
-    for (let round = -1; round < rounds; round++) {
-      const recovery = await crashed.recover();
+    let recovery = await crashed.recover();
+    for (let round = -WARM_UP; round < rounds; round++) {
+      if (round >= 0) recovery = await crashed.recover();
       const { start, end } = recovery;
       const wal = { major: crashed.pgMajor, base: crashed.base, walDirectory: crashed.walDirectory, start, end };
       const one = await rateOf(single, wal);
       await single.forget();
       const all = await rateOf(sharded, wal);
-      if (round === rounds - 1)
+      if (round === rounds - 1) {
         console.log(
           `${workload.name}: ${all.records} records; ${await sharded.verify(recovery.recovered, end)} pages the same as the server's`,
         );
+        const shards = all.shards.map(({ blocks, seconds }) => `${blocks} blocks in ${seconds.toFixed(2)} s`);
+        console.log(`      the shards: ${shards.join('; ')}`);
+      }
       await sharded.forget();
       if (round < 0) continue;
       oursInOne.push(one.rate);

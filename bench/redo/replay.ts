@@ -126,6 +126,8 @@ export class Replay {
   #last: RelationPages | undefined;
   /** Records decoded. */
   records = 0;
+  /** How often a block was redone. */
+  blocks = 0;
 
   constructor(major: PgMajor, base: string, shard: Shard = WHOLE) {
     this.#major = major;
@@ -133,7 +135,7 @@ export class Replay {
     this.#shard = shard;
   }
 
-  /** Replays from `start` on, the record that begins at `last` included. */
+  /** Replays from `start` on, the record that begins at `last` included. @throws Error when the WAL ends before it */
   run(walDirectory: string, start: Lsn, last: Lsn): void {
     const decoder = new WalStreamDecoder(this.#major, start);
     const record = new WalRecord();
@@ -145,6 +147,7 @@ export class Replay {
         this.#apply(record);
       }
     });
+    if (decoder.lastRecordLsn < last) throw new Error(`the WAL ends too early: ${decoder.end?.message ?? 'no more'}`);
   }
 
   #apply(record: WalRecord): void {
@@ -154,6 +157,7 @@ export class Replay {
       if (!isInShard(this.#shard, block.rel, block.fork, block.block)) continue;
       const page = this.#page(record.rmid, block.spc, block.db, block.rel, block.fork, block.block);
       redoBlock(this.#major, record, id, page);
+      this.blocks++;
     }
     if (record.rmid === RM_XACT_ID) this.#endTransaction(record);
     else if (record.rmid === RM_HEAP_ID || record.rmid === RM_HEAP2_ID) this.#clearVisibilityMap(record);

@@ -7,11 +7,14 @@ let replay: Replay | undefined;
 
 function obey(message: ToShard): void {
   switch (message.kind) {
-    case 'replay':
+    case 'replay': {
+      const from = performance.now();
       replay = new Replay(message.major, message.base, message.shard);
       replay.run(message.walDirectory, message.start, message.end);
-      say({ kind: 'replayed', records: replay.records });
+      const { records, blocks } = replay;
+      say({ kind: 'replayed', records, blocks, seconds: (performance.now() - from) / 1000 });
       return;
+    }
     case 'verify':
       say({ kind: 'verified', pages: replay?.verify(message.recovered, message.end) ?? 0 });
       return;

@@ -15,13 +15,23 @@ export interface WalToReplay {
   readonly end: Lsn;
 }
 
+/** What one shard did. */
+export interface ShardRun {
+  /** Records decoded, which are all. */
+  readonly records: number;
+  /** How often a block was redone: of all shards together, as often as records touch blocks. */
+  readonly blocks: number;
+  /** Unit: s. */
+  readonly seconds: number;
+}
+
 export type ToShard =
   | ({ readonly kind: 'replay'; readonly shard: Shard } & WalToReplay)
   | { readonly kind: 'verify'; readonly recovered: string; readonly end: Lsn }
   | { readonly kind: 'forget' };
 
 export type FromShard =
-  | { readonly kind: 'replayed'; readonly records: number }
+  | ({ readonly kind: 'replayed' } & ShardRun)
   | { readonly kind: 'verified'; readonly pages: number }
   | { readonly kind: 'forgotten' };
 
@@ -33,11 +43,10 @@ export class ShardedReplay {
     this.#processes = Array.from({ length: shards }, () => fork(new URL('./shard-process.ts', import.meta.url)));
   }
 
-  /** @returns how many records there were */
-  async run(wal: WalToReplay): Promise<number> {
+  /** @returns what each shard did */
+  async run(wal: WalToReplay): Promise<readonly ShardRun[]> {
     const count = this.#processes.length;
-    const done = await this.#ask('replayed', (index) => ({ kind: 'replay', shard: { index, count }, ...wal }));
-    return done[0]?.records ?? 0;
+    return this.#ask('replayed', (index) => ({ kind: 'replay', shard: { index, count }, ...wal }));
   }
 
   /** As {@link Replay.verify}. @throws Error for the first page that differs */
@@ -67,14 +76,17 @@ export class ShardedReplay {
   ): Promise<readonly Extract<FromShard, { kind: K }>[]> {
     return Promise.all(
       this.#processes.map(async (shard, index) => {
+        const answered = new AbortController();
+        const { signal } = answered;
         const answer = Promise.race([
-          once(shard, 'message'),
-          once(shard, 'exit').then(([code]) => {
+          once(shard, 'message', { signal }),
+          once(shard, 'exit', { signal }).then(([code]) => {
             throw new Error(`shard ${index} ended with code ${code}`);
           }),
         ]);
         shard.send(question(index));
         const [message] = (await answer) as [FromShard];
+        answered.abort(); // no longer listens for the exit
         if (message.kind !== kind) throw new Error(`a shard has ${message.kind} and was to have ${kind}`);
         return message as Extract<FromShard, { kind: K }>;
       }),

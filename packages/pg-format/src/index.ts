@@ -73,6 +73,7 @@ export {
   setItemPointerBlock,
 } from './page/item-pointer.ts';
 export {
+  DEAD_LINE_POINTER,
   FIRST_OFFSET_NUMBER,
   INVALID_OFFSET_NUMBER,
   LP_DEAD,
@@ -80,6 +81,7 @@ export {
   LP_REDIRECT,
   LP_UNUSED,
   SIZE_OF_ITEM_ID,
+  UNUSED_LINE_POINTER,
   linePointer,
   linePointerPosition,
   lpFlags,
@@ -89,10 +91,8 @@ export {
   packLinePointer,
   pageMaxOffset,
   setLinePointer,
-  setLinePointerDead,
   setLinePointerNormal,
   setLinePointerRedirect,
-  setLinePointerUnused,
   setPageMaxOffset,
 } from './page/line-pointer.ts';
 export {

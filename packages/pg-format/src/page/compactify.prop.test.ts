@@ -11,9 +11,11 @@ import {
   pageRepairFragmentation,
   pageTruncateLinePointerArray,
 } from './compactify.ts';
-import { PD_HAS_FREE_LINES, pageFlags, pageLower, pageSpecial, pageUpper } from './header.ts';
+import { PD_HAS_FREE_LINES, initPage, pageFlags, pageLower, pageSpecial, pageUpper } from './header.ts';
 import {
+  DEAD_LINE_POINTER,
   LP_UNUSED,
+  UNUSED_LINE_POINTER,
   linePointer,
   lpFlags,
   lpLength,
@@ -21,7 +23,6 @@ import {
   packLinePointer,
   pageMaxOffset,
   setLinePointer,
-  setLinePointerDead,
   setLinePointerRedirect,
   setLinePointerUnused,
 } from './line-pointer.ts';
@@ -69,7 +70,7 @@ describe('pageRepairFragmentation', () => {
           const kind = choice[i];
           if (kind === 0) return;
           if (kind === 1) setLinePointerUnused(page, i + 1);
-          else if (kind === 2) setLinePointerDead(page, i + 1);
+          else if (kind === 2) setLinePointer(page, i + 1, DEAD_LINE_POINTER);
           else setLinePointerRedirect(page, i + 1, 1);
           model[i] = '';
         });
@@ -82,6 +83,17 @@ describe('pageRepairFragmentation', () => {
       }),
       { numRuns: 300 },
     );
+  });
+
+  test('clears what an unused line pointer still holds, and finds it free', () => {
+    const page = allocatePage();
+    initPage(page);
+    for (let i = 0; i < 4; i++) addItem(page, new Uint8Array(16).fill(i + 1), 0, 16, 0);
+    setLinePointer(page, 2, packLinePointer(4000, LP_UNUSED, 16));
+    pageRepairFragmentation(page);
+    expect(linePointer(page, 2)).toBe(0);
+    expect(pageUpper(page)).toBe(8192 - 3 * 16);
+    expect(addItem(page, new Uint8Array(8), 0, 8, 0)).toBe(2);
   });
 
   test('refuses a tuple outside of the tuple area and leaves the page as it was', () => {
@@ -139,6 +151,22 @@ describe('index pages', () => {
         expectNoGaps(page);
       }),
     );
+  });
+
+  test('leave line pointers without storage alone when tuples move', () => {
+    const page = allocatePage();
+    initPage(page);
+    for (let i = 0; i < 5; i++) addItem(page, new Uint8Array(16).fill(i + 1), 0, 16, 0);
+    setLinePointer(page, 3, DEAD_LINE_POINTER);
+    pageIndexTupleDeleteNoCompact(page, 2);
+    pageIndexTupleDeleteNoCompact(page, 4);
+    expect(pageIndexTupleOverwrite(page, 1, new Uint8Array(8).fill(9), 0, 8)).toBe(true);
+    expect([2, 3, 4].map((offsetNumber) => linePointer(page, offsetNumber))).toEqual([
+      UNUSED_LINE_POINTER,
+      DEAD_LINE_POINTER,
+      UNUSED_LINE_POINTER,
+    ]);
+    expect(itemsOf(page)[4]).toBe(text(new Uint8Array(16).fill(5)));
   });
 
   test('lose one tuple and keep its offset number', () => {

@@ -42,6 +42,7 @@ const tupleCopy = new Uint8Array(BLCKSZ);
  * at them. The result is that of compactify_tuples() (PG 15-18: bufpage.c), which redo must match byte for byte.
  */
 function compactify(page: Page, count: number, presorted: boolean): void {
+  const { view } = page;
   const special = pageSpecial(page);
   // Tuples that already lie where they belong stay.
   let upper = special;
@@ -57,9 +58,10 @@ function compactify(page: Page, count: number, presorted: boolean): void {
     for (; i < count && start === (itemOffset[i] as number) + (itemAligned[i] as number); i++) {
       start -= itemAligned[i] as number;
       upper -= itemAligned[i] as number;
-      const offsetNumber = (itemIndex[i] as number) + 1;
-      const pointer = linePointer(page, offsetNumber);
-      setLinePointer(page, offsetNumber, packLinePointer(upper, lpFlags(pointer), lpLength(pointer)));
+      // All but lp_off stays.
+      const at = linePointerPosition((itemIndex[i] as number) + 1);
+      const pointer = view.getInt32(at, true);
+      view.setInt32(at, pointer - lpOffset(pointer) + upper, true);
     }
     if (presorted) page.bytes.copyWithin(target - (end - start), start, end);
     else copyBytes(tupleCopy, start, page.bytes, target - (end - start), end - start);
@@ -74,27 +76,31 @@ function compactify(page: Page, count: number, presorted: boolean): void {
  */
 export function pageRepairFragmentation(page: Page): void {
   checkPagePointers(page);
+  const { view } = page;
   const lower = pageLower(page);
   const upper = pageUpper(page);
   const special = pageSpecial(page);
   const lineCount = pageMaxOffset(page);
   let count = 0;
   let unusedCount = 0;
+  let unusedBits = 0;
   let totalLength = 0;
   let lastOffset = special;
   let lastUsed = 0;
   let presorted = true;
   for (let offsetNumber = FIRST_OFFSET_NUMBER; offsetNumber <= lineCount; offsetNumber++) {
-    const pointer = linePointer(page, offsetNumber);
+    const pointer = view.getInt32(linePointerPosition(offsetNumber), true);
     if (lpFlags(pointer) === LP_UNUSED) {
       unusedCount++;
+      unusedBits |= pointer;
       continue;
     }
     lastUsed = offsetNumber;
-    if (lpLength(pointer) === 0) continue;
+    const length = lpLength(pointer);
+    if (length === 0) continue;
     const offset = lpOffset(pointer);
-    const aligned = maxAlign(lpLength(pointer));
-    checkItem(offsetNumber, offset, aligned, upper, special);
+    const aligned = maxAlign(length);
+    if (!isInTuples(offset, aligned, upper, special)) throw corruptItem(offsetNumber, offset, aligned);
     if (lastOffset > offset) lastOffset = offset;
     else presorted = false;
     itemIndex[count] = offsetNumber - 1;
@@ -106,7 +112,7 @@ export function pageRepairFragmentation(page: Page): void {
   checkTotal(totalLength, special - lower);
 
   // PostgreSQL clears what an unused line pointer may hold besides its state; so it is done once nothing can fail any more.
-  if (unusedCount > 0) clearUnused(page, lineCount);
+  if (unusedBits !== 0) clearUnused(page, lineCount);
   if (count === 0) setPageUpper(page, special);
   else compactify(page, count, presorted);
   if (lastUsed !== lineCount) {
@@ -282,15 +288,15 @@ function shiftTuples(page: Page, offset: number, shift: number): void {
 
 /** Adds `shift` to the offset of each of the first `lineCount` line pointers with storage at or below `offset`. */
 function moveLinePointers(page: Page, lineCount: number, offset: number, shift: number): void {
-  // Offsets lie in no order, so that a branch would be mispredicted every other time: -1 or 0 instead of true or false.
+  // Offsets lie in no order, so that a branch would be mispredicted every other time. Both numbers are negative for a line pointer that is to be moved.
   const { view } = page;
   const end = linePointerPosition(lineCount + 1);
+  const behind = offset + 1;
   for (let at = SIZE_OF_PAGE_HEADER; at < end; at += SIZE_OF_ITEM_ID) {
     const pointer = view.getInt32(at, true);
-    const isBelow = (lpOffset(pointer) - offset - 1) >> 31;
-    const hasStorage = -lpLength(pointer) >> 31;
+    const isMoved = ((lpOffset(pointer) - behind) & -lpLength(pointer)) >> 31;
     // lp_off is in the low bits, and stays within them: the tuple stays within the page.
-    view.setInt32(at, pointer + (isBelow & hasStorage & shift), true);
+    view.setInt32(at, pointer + (isMoved & shift), true);
   }
 }
 
@@ -304,10 +310,16 @@ function checkIndexItem(page: Page, offsetNumber: number): number {
 }
 
 // Differs: PostgreSQL does not check a heap item's end and alignment here; we must not move bytes from outside of the tuple area.
+function isInTuples(offset: number, aligned: number, upper: number, special: number): boolean {
+  return offset >= upper && offset + aligned <= special && (offset & 7) === 0;
+}
+
+function corruptItem(offsetNumber: number, offset: number, aligned: number): CorruptionError {
+  return new CorruptionError(`corrupted line pointer ${offsetNumber}: offset = ${offset}, size = ${aligned}`);
+}
+
 function checkItem(offsetNumber: number, offset: number, aligned: number, upper: number, special: number): void {
-  if (offset < upper || offset + aligned > special || (offset & 7) !== 0) {
-    throw new CorruptionError(`corrupted line pointer ${offsetNumber}: offset = ${offset}, size = ${aligned}`);
-  }
+  if (!isInTuples(offset, aligned, upper, special)) throw corruptItem(offsetNumber, offset, aligned);
 }
 
 function checkTotal(total: number, available: number): void {

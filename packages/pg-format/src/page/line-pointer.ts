@@ -65,6 +65,12 @@ export function packLinePointer(offset: number, flags: number, length: number): 
   return offset | (flags << LP_FLAGS_SHIFT) | (length << LP_LEN_SHIFT);
 }
 
+/** The raw line pointer that is unused. PG: ItemIdSetUnused(). */
+export const UNUSED_LINE_POINTER = packLinePointer(0, LP_UNUSED, 0);
+
+/** The raw line pointer that is dead and has no storage. PG: ItemIdSetDead(). */
+export const DEAD_LINE_POINTER = packLinePointer(0, LP_DEAD, 0);
+
 /** Stores a raw line pointer. */
 export function setLinePointer(page: Page, offsetNumber: number, pointer: number): void {
   page.view.setInt32(linePointerPosition(offsetNumber), pointer, true);
@@ -77,17 +83,12 @@ export function setLinePointerNormal(page: Page, offsetNumber: number, offset: n
 
 /** PG: ItemIdSetUnused(). */
 export function setLinePointerUnused(page: Page, offsetNumber: number): void {
-  setLinePointer(page, offsetNumber, packLinePointer(0, LP_UNUSED, 0));
+  setLinePointer(page, offsetNumber, UNUSED_LINE_POINTER);
 }
 
 /** Redirects `offsetNumber` to the line pointer `target`. PG: ItemIdSetRedirect(). */
 export function setLinePointerRedirect(page: Page, offsetNumber: number, target: number): void {
   setLinePointer(page, offsetNumber, packLinePointer(target, LP_REDIRECT, 0));
-}
-
-/** Dead, without storage. PG: ItemIdSetDead(). */
-export function setLinePointerDead(page: Page, offsetNumber: number): void {
-  setLinePointer(page, offsetNumber, packLinePointer(0, LP_DEAD, 0));
 }
 
 /**

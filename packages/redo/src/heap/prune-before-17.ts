@@ -1,9 +1,9 @@
 import { CorruptionError } from '@zenith/base';
 import {
+  DEAD_LINE_POINTER,
+  UNUSED_LINE_POINTER,
   pageRepairFragmentation,
   pageTruncateLinePointerArray,
-  setLinePointerDead,
-  setLinePointerUnused,
 } from '@zenith/pg-format';
 import { blockData, blockDataLength, mainData } from '../rmgr/record-data.ts';
 import type { RedoRoutine } from '../rmgr/resource-manager.ts';
@@ -28,8 +28,8 @@ export const redoHeapPrune: RedoRoutine = (record, blockIndex, page) => {
   if (length === 0 || unusedCount < 0 || !Number.isInteger(unusedCount))
     throw new CorruptionError(`${redirectCount} redirected and ${deadCount} dead items in ${length} bytes of data`);
   let at = redirectItems(view, start, redirectCount, page);
-  at = changeItems(view, at, deadCount, page, setLinePointerDead);
-  changeItems(view, at, unusedCount, page, setLinePointerUnused);
+  at = changeItems(view, at, deadCount, page, DEAD_LINE_POINTER);
+  changeItems(view, at, unusedCount, page, UNUSED_LINE_POINTER);
   pageRepairFragmentation(page);
   return true;
 };
@@ -42,7 +42,7 @@ export const redoHeapVacuum: RedoRoutine = (record, blockIndex, page) => {
   const length = blockDataLength(record, blockIndex);
   if (count === 0 || length !== count * 2)
     throw new CorruptionError(`${count} unused items in ${length} bytes of data`);
-  changeItems(view, start, count, page, setLinePointerUnused);
+  changeItems(view, start, count, page, UNUSED_LINE_POINTER);
   pageTruncateLinePointerArray(page);
   return true;
 };

@@ -1,9 +1,9 @@
 import { CorruptionError } from '@zenith/base';
 import {
+  DEAD_LINE_POINTER,
+  UNUSED_LINE_POINTER,
   pageRepairFragmentation,
   pageTruncateLinePointerArray,
-  setLinePointerDead,
-  setLinePointerUnused,
 } from '@zenith/pg-format';
 import { blockData, blockDataLength, mainData } from '../rmgr/record-data.ts';
 import type { RedoRoutine } from '../rmgr/resource-manager.ts';
@@ -44,9 +44,9 @@ export const redoHeapPruneFreeze: RedoRoutine = (record, blockIndex, page) => {
   if ((flags & XLHP_HAS_REDIRECTIONS) !== 0)
     at = redirectItems(view, at + ITEMS_HEADER, itemCount(view, at, end, 4), page);
   if ((flags & XLHP_HAS_DEAD_ITEMS) !== 0)
-    at = changeItems(view, at + ITEMS_HEADER, itemCount(view, at, end, 2), page, setLinePointerDead);
+    at = changeItems(view, at + ITEMS_HEADER, itemCount(view, at, end, 2), page, DEAD_LINE_POINTER);
   if ((flags & XLHP_HAS_NOW_UNUSED_ITEMS) !== 0)
-    at = changeItems(view, at + ITEMS_HEADER, itemCount(view, at, end, 2), page, setLinePointerUnused);
+    at = changeItems(view, at + ITEMS_HEADER, itemCount(view, at, end, 2), page, UNUSED_LINE_POINTER);
   if (at !== items) {
     // Without the cleanup lock nobody may move tuples: only line pointers that were dead already became unused.
     if ((flags & XLHP_CLEANUP_LOCK) === 0) pageTruncateLinePointerArray(page);
