@@ -284,7 +284,6 @@ export {
   writeWalPageHeader,
   type WalPageHeader,
 } from './wal/page-header.ts';
-export { lz4Decompress } from './wal/lz4.ts';
 export { pglzDecompress } from './wal/pglz.ts';
 export { BlockReference, WalRecord, XLR_MAX_BLOCK_ID } from './wal/record.ts';
 export {

@@ -24,7 +24,7 @@ describe('a packed chunk', () => {
         const packed = packChunk(Buffer.concat([Buffer.alloc(start, 1), bytes]), start, start + bytes.length);
         if (packed === undefined) return;
         packedOnes++;
-        expect(packed.length).toBeLessThanOrEqual((bytes.length * 7) / 8);
+        expect(packed.length).toBeLessThanOrEqual((bytes.length * 3) / 4);
         const from = Buffer.concat([Buffer.alloc(at, 3), packed, Buffer.alloc(9, 4)]);
         expect(unpackedLength(from, at, packed.length)).toBe(bytes.length);
         const to = Buffer.alloc(start + bytes.length + 7, 0xaa);
@@ -71,6 +71,7 @@ test.each<[string, Uint8Array]>([
 test('no length is believed that so many bytes cannot stand for', () => {
   expect(unpackedLength(Uint8Array.of(255, 255, 255, 255, 1, 2, 3), 0, 7)).toBe(-1);
   expect(unpackedLength(Uint8Array.of(1, 0, 0, 0), 0, 4)).toBe(-1);
+  expect(unpackedLength(Uint8Array.of(0, 0, 0, 0, 0), 0, 5)).toBe(-1);
   expect(unpackedLength(Uint8Array.of(0, 255, 0, 0, 0, 9), 1, 5)).toBe(255);
   expect(unpackedLength(Uint8Array.of(0, 0, 1, 0, 0, 9), 1, 5)).toBe(-1);
 });

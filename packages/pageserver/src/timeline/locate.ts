@@ -82,6 +82,8 @@ function locateInTier(tier: Tier, object: ObjectId, block: number, limit: Lsn, f
   for (let index = layer.search(segment, block, limit); index >= segment.firstEntry; index--) {
     layer.entry(index, entry);
     if (entry.block !== block) return false;
+    // A chunk of one value, which the caller has: not even fetched.
+    if (entry.values === 1 && entry.firstLsn <= floor) return true;
     plan.addChunk(layer, entry, limit);
     if (isBase(entry.firstKind as ValueKind) || entry.firstLsn <= floor) return true;
   }

@@ -9,7 +9,7 @@ test('a page is found at and above its LSN, of several versions the newest that 
   const page = allocatePage();
   for (const at of [100, 50]) {
     page.bytes.fill(at);
-    cache.keep(1, 2, 3, lsn(at), page);
+    cache.keep(1, 2, 3, lsn(at), page.bytes);
   }
   expect(cache.find(1, 2, 3, lsn(49))).toBe(-1);
   expect(cache.page(cache.find(1, 2, 3, lsn(99))).bytes[0]).toBe(50);
@@ -25,9 +25,9 @@ test('a page is found at and above its LSN, of several versions the newest that 
 test('the cache keeps its bound and gives up the page used longest ago', () => {
   const cache = new PageCache(4 * 8192);
   const page = allocatePage();
-  for (let block = 0; block < 4; block++) cache.keep(1, 1, block, lsn(1), page);
+  for (let block = 0; block < 4; block++) cache.keep(1, 1, block, lsn(1), page.bytes);
   expect(cache.find(1, 1, 0, lsn(1))).toBeGreaterThanOrEqual(0);
-  for (let block = 4; block < 7; block++) cache.keep(1, 1, block, lsn(1), page);
+  for (let block = 4; block < 7; block++) cache.keep(1, 1, block, lsn(1), page.bytes);
   expect(cache.find(1, 1, 0, lsn(1))).toBeGreaterThanOrEqual(0);
   for (let block = 1; block < 4; block++) expect(cache.find(1, 1, block, lsn(1))).toBe(-1);
   expect(cache.bytes).toBe(4 * 8192);

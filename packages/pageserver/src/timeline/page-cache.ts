@@ -72,8 +72,8 @@ export class PageCache {
     return this.#lsns[slot] as Lsn;
   }
 
-  /** Copies a page in: it holds every value of the page up to `lsn`, which is that of the newest one. */
-  keep(timeline: number, object: number, block: number, lsn: Lsn, page: Page): void {
+  /** Copies a page in: it holds every value of the page up to `lsn`, which is that of the newest one. @param page its 8192 bytes */
+  keep(timeline: number, object: number, block: number, lsn: Lsn, page: Uint8Array): void {
     const first = this.#set(timeline, object, block);
     let victim = first;
     for (let slot = first; slot < first + WAYS; slot++) {
@@ -91,7 +91,7 @@ export class PageCache {
       this.#pages[victim] = target;
       this.#held++;
     }
-    target.bytes.set(page.bytes);
+    target.bytes.set(page);
     this.#timelines[victim] = timeline;
     this.#objects[victim] = object;
     this.#blocks[victim] = block;

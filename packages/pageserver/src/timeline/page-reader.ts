@@ -21,8 +21,11 @@ const NO_SIZE = -1;
 /** Most pages of one batch. */
 const BATCH_PAGES_MAX = 128;
 
-/** A page that took this many values to rebuild is kept in the page cache; below, reading it again costs less than the cache's memory is worth. */
+/** A page that took this many values to rebuild is kept in the page cache; below, reading it again costs less than the cache's memory is worth, unless it had to be unpacked. */
 const CACHE_FROM_VALUES = 8;
+
+/** Pages of longer batches are not kept for having been unpacked: a scan comes by once, and is not to sweep the cache. */
+const CACHED_BATCH_MAX = 16;
 
 /**
  * The read path: locate, fetch, rebuild. One serves all timelines of a store; it holds the caches and the scratch, and works on the view it is given. Every call runs to its
@@ -64,7 +67,8 @@ export class PageReader {
       this.#requireHistory(locate(view, object, block, lsn, floor, plan), plan.count, floor, view, object, block, lsn);
       this.#counts.countPage(plan.layersOf(0));
       plan.fetch(0, plan.count);
-      this.#rebuild(view, object, block, 0, plan.count, floor, page);
+      this.#reconstructor.apply(view.pgMajor, plan, 0, plan.count, floor, page);
+      this.#keepIfWorth(view, object, block, 0, plan.count, page.bytes, true);
     } catch (error) {
       throw error instanceof StorageError ? error : withPage(error, view.objects, object, block, lsn);
     }
@@ -90,6 +94,7 @@ export class PageReader {
     );
     const plan = this.#plan;
     plan.clear();
+    const keepUnpacked = count <= CACHED_BATCH_MAX;
     let block = firstBlock;
     try {
       for (let i = 0; i < count; i++, block++) {
@@ -119,7 +124,7 @@ export class PageReader {
           plan.fetch(this.#from[i] as number, this.#from[i + run] as number);
           for (const end = i + run; i < end; i++) {
             block = firstBlock + i;
-            this.#rebuildOnImage(out, outOffset + i * BLCKSZ, view, object, block, i);
+            this.#rebuildOnImage(out, outOffset + i * BLCKSZ, view, object, block, i, keepUnpacked);
           }
           continue;
         }
@@ -127,7 +132,7 @@ export class PageReader {
         plan.fetch(this.#from[i] as number, this.#from[end] as number);
         for (; i < end; i++) {
           block = firstBlock + i;
-          this.#rebuildInto(out, outOffset + i * BLCKSZ, view, object, block, i);
+          this.#rebuildInto(out, outOffset + i * BLCKSZ, view, object, block, i, keepUnpacked);
         }
       }
     } catch (error) {
@@ -270,39 +275,54 @@ export class PageReader {
   }
 
   /** Rebuilds a page of a run: its image lies in its place already. */
-  #rebuildOnImage(out: Uint8Array, at: number, view: TimelineView, object: ObjectId, block: number, i: number): void {
-    const from = this.#from[i] as number;
-    const image = (this.#from[i + 1] as number) - 1;
-    if (from === image) return;
-    const page: Page = {
-      bytes: out.subarray(at, at + BLCKSZ),
-      view: new DataView(out.buffer, out.byteOffset + at, BLCKSZ),
-    };
-    this.#rebuild(view, object, block, from, image, this.#plan.lsns[image] as Lsn, page);
+  #rebuildOnImage(
+    out: Uint8Array,
+    at: number,
+    view: TimelineView,
+    object: ObjectId,
+    block: number,
+    i: number,
+    keepUnpacked: boolean,
+  ): void {
+    const [from, to] = [this.#from[i] as number, this.#from[i + 1] as number];
+    const image = to - 1;
+    const bytes = out.subarray(at, at + BLCKSZ);
+    const page =
+      from === image ? this.#scratch : { bytes, view: new DataView(out.buffer, out.byteOffset + at, BLCKSZ) };
+    this.#reconstructor.apply(view.pgMajor, this.#plan, from, image, this.#plan.lsns[image] as Lsn, page);
+    this.#keepIfWorth(view, object, block, from, to, bytes, keepUnpacked);
   }
 
-  #rebuildInto(out: Uint8Array, at: number, view: TimelineView, object: ObjectId, block: number, i: number): void {
+  #rebuildInto(
+    out: Uint8Array,
+    at: number,
+    view: TimelineView,
+    object: ObjectId,
+    block: number,
+    i: number,
+    keepUnpacked: boolean,
+  ): void {
     const floor = this.#floors[i] as Lsn;
-    const from = this.#from[i] as number;
-    const to = this.#from[i + 1] as number;
+    const [from, to] = [this.#from[i] as number, this.#from[i + 1] as number];
     if (from === to) return;
     const page = this.#scratch;
     if (floor !== NO_FLOOR) page.bytes.set(out.subarray(at, at + BLCKSZ));
-    this.#rebuild(view, object, block, from, to, floor, page);
+    this.#reconstructor.apply(view.pgMajor, this.#plan, from, to, floor, page);
+    this.#keepIfWorth(view, object, block, from, to, page.bytes, keepUnpacked);
     out.set(page.bytes, at);
   }
 
-  #rebuild(
+  /** Keeps the page that was rebuilt last, out of pieces [from, to), where that saves more than it costs. */
+  #keepIfWorth(
     view: TimelineView,
     object: ObjectId,
     block: number,
     from: number,
     to: number,
-    floor: Lsn,
-    page: Page,
+    page: Uint8Array,
+    keepUnpacked: boolean,
   ): void {
-    this.#reconstructor.apply(view.pgMajor, this.#plan, from, to, floor, page);
-    if (this.#reconstructor.applied >= CACHE_FROM_VALUES)
+    if (this.#reconstructor.applied >= CACHE_FROM_VALUES || (keepUnpacked && this.#plan.hasPacked(from, to)))
       this.pageCache.keep(view.number, object, block, this.#reconstructor.newest, page);
   }
 }

@@ -72,6 +72,7 @@ export class ReadPlan {
     this.values[i] = 1;
     this.lengths[i] = value.length;
     this.offsets[i] = value.offset;
+    this.#packed[i] = 0;
     this.layers[i] = undefined;
     this.bytes[i] = value.slab.bytes;
     this.views[i] = value.slab.view;
@@ -195,6 +196,12 @@ export class ReadPlan {
   /** True: chunk `i` is compressed in its file. */
   isPacked(i: number): boolean {
     return this.#packed[i] !== 0;
+  }
+
+  /** True: one of pieces [from, to) is compressed in its file. */
+  hasPacked(from: number, to: number): boolean {
+    for (let i = from; i < to; i++) if (this.isPacked(i)) return true;
+    return false;
   }
 
   /** Unpacks chunk `i`, which lies checked at `at` of `bytes`, into `to[toStart, toStart + rawLength)`. @throws CorruptionError when it does not have that many bytes */

@@ -7,7 +7,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { ObjectKind } from '../key-space/object.ts';
 import { NO_OBJECT } from '../key-space/object-table.ts';
 import { ValueKind } from '../key-space/value.ts';
-import { localFileSystem } from '../layers/file-system.ts';
+import { type FileSystem, localFileSystem } from '../layers/file-system.ts';
 import type { StorageOptions } from './options.ts';
 import {
   at,
@@ -278,6 +278,47 @@ describe('flush and compaction', () => {
     );
     for (let n = 1; n <= 2000; n += 61)
       expect(readOutcome(timeline, n % 5, n % 37, at(n))).toBe(modelOutcome(model, n % 5, n % 37, at(n)));
+  });
+
+  test('a page that had to be unpacked is not fetched again; one of a long batch is, and one of a new layer is not packed', async () => {
+    let bytesRead = 0;
+    const counted: FileSystem = {
+      ...unsyncedFileSystem,
+      read: (fd, into, offset, length, position) => {
+        bytesRead += length;
+        return unsyncedFileSystem.read(fd, into, offset, length, position);
+      },
+    };
+    reopen({}, { fileSystem: counted });
+    const timeline = await create();
+    const writer = new ModelWriter(timeline, new StorageModel(at(0)));
+    const compressible = (block: number): Uint8Array => new Uint8Array(BLCKSZ).fill(block, 4096);
+    for (let block = 0; block < 40; block++) writer.put(7, block, at(block + 1), ValueKind.image, compressible(block));
+    writer.advance(at(40));
+    await timeline.flush();
+    const size = (): number =>
+      readdirSync(layersOf(1)).reduce((sum, file) => sum + statSync(join(layersOf(1), file)).size, 0);
+    expect(size()).toBeGreaterThan(40 * BLCKSZ);
+    await timeline.compact(1);
+    expect(size()).toBeLessThan(10 * BLCKSZ);
+    const relation = timeline.find(ObjectKind.relation, 1663, 5, 7, 0);
+    const out = new Uint8Array(40 * BLCKSZ);
+    const read = (first: number, count: number): number => {
+      const before = bytesRead;
+      timeline.readPages(relation, first, count, at(40), out, 0);
+      for (let n = 0; n < count; n++)
+        expect(out.subarray(n * BLCKSZ, (n + 1) * BLCKSZ)).toEqual(compressible(first + n));
+      return bytesRead - before;
+    };
+    expect(read(0, 17)).toBeGreaterThan(0);
+    expect(read(0, 17)).toBeGreaterThan(0);
+    expect(read(0, 16)).toBeGreaterThan(0);
+    expect(read(0, 16)).toBe(0);
+    const page = allocatePage();
+    timeline.readPage(relation, 20, at(40), page);
+    const before = bytesRead;
+    timeline.readPage(relation, 20, at(40), page);
+    expect([bytesRead, page.bytes]).toEqual([before, compressible(20)]);
   });
 
   test('a flush in the middle of a record waits for its end', async () => {

@@ -35,7 +35,8 @@ export async function writeLevelZero(
       kind: LayerKind.delta,
       lsnStart: frozen.lsnStart,
       lsnEnd: frozen.lsnEnd,
-      compression: options.compression,
+      // They are soon merged: what packing them would save of the disk is not worth what it takes from ingest, and from each read of what is new.
+      compression: 'none',
     },
     () => source.nextGeneration(),
     Number.POSITIVE_INFINITY,

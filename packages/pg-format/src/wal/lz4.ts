@@ -6,11 +6,9 @@
 const MATCH_MIN = 4;
 const NIBBLE_EXTENDED = 15;
 const DISTANCE_LENGTH = 2;
-/** From so many bytes on one native copy takes less time than a loop. Unit: bytes. */
-const NATIVE_FROM = 48;
 
 /**
- * Decompresses the lz4 block `from[start, start + length)` into `to[toStart, toStart + rawLength)`. True when that filled the output exactly and used up the input; false when
+ * Decompresses the lz4 block `from[start, start + length)` into `to[0, rawLength)`. True when that filled the output exactly and used up the input; false when
  * the block is damaged, with unspecified output but nothing read or written outside of both. PG: LZ4_decompress_safe(), RestoreBlockImage().
  */
 export function lz4Decompress(
@@ -19,13 +17,11 @@ export function lz4Decompress(
   length: number,
   to: Uint8Array,
   rawLength: number,
-  toStart = 0,
 ): boolean {
   const end = start + length;
-  const toEnd = toStart + rawLength;
-  if (end > from.length || toEnd > to.length) return false;
+  if (end > from.length || rawLength > to.length) return false;
   let at = start;
-  let out = toStart;
+  let out = 0;
   while (at < end) {
     const token = from[at++] as number;
     let literals = token >>> 4;
@@ -37,15 +33,9 @@ export function lz4Decompress(
         literals += more;
       }
     }
-    if (literals > end - at || literals > toEnd - out) return false;
-    if (literals >= NATIVE_FROM) {
-      to.set(from.subarray(at, at + literals), out);
-      at += literals;
-      out += literals;
-    } else {
-      for (const stop = at + literals; at < stop;) to[out++] = from[at++] as number;
-    }
-    if (at === end) return out === toEnd && (token & 0x0f) === 0;
+    if (literals > end - at || literals > rawLength - out) return false;
+    for (const stop = at + literals; at < stop;) to[out++] = from[at++] as number;
+    if (at === end) return out === rawLength && (token & 0x0f) === 0;
 
     if (end - at < DISTANCE_LENGTH) return false;
     const distance = (from[at] as number) | ((from[at + 1] as number) << 8);
@@ -59,18 +49,8 @@ export function lz4Decompress(
         count += more;
       }
     }
-    if (distance === 0 || distance > out - toStart || count > toEnd - out) return false;
-    const stop = out + count;
-    if (count >= NATIVE_FROM) {
-      // A match that overlaps what it produces repeats the `distance` bytes before it: each copy doubles how many of them there are.
-      for (const source = out - distance; out < stop;) {
-        const piece = Math.min(stop - out, out - source);
-        to.copyWithin(out, source, source + piece);
-        out += piece;
-      }
-    } else {
-      for (; out < stop; out++) to[out] = to[out - distance] as number;
-    }
+    if (distance === 0 || distance > out || count > rawLength - out) return false;
+    for (const stop = out + count; out < stop; out++) to[out] = to[out - distance] as number;
   }
   return false; // it ended behind a match, which no block does
 }
