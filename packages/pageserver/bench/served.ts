@@ -1,4 +1,6 @@
+import { readdirSync } from 'node:fs';
 import { newTenantId, newTimelineId } from '@zenith/base';
+import { DEFAULT_WAL_SEGMENT_SIZE as SEGMENT_SIZE, parseWalSegmentFileName, walSegmentNumber } from '@zenith/pg-format';
 import { temporaryDirectory } from '@zenith/testing';
 import { pino } from 'pino';
 import { Registry } from 'prom-client';
@@ -12,7 +14,7 @@ import { TimelineStore } from '../src/timeline/timeline-store.ts';
 import { ingestLocalWal } from '../src/verify/local-wal.ts';
 import { LayerWorkerPool } from '../src/workers/layer-worker-pool.ts';
 
-// What serves pages in a pageserver, for bench/reads.ts: served.ts BASE WAL. It says what a client needs to know; told to ingest, it ingests the WAL and compacts, and says when that is done.
+// What serves pages in a pageserver, for bench/reads.ts: served.ts BASE WAL. It says what a client needs to know; told to ingest, it ingests the first half of the WAL, flushes and compacts, and says when that is done; told again, the rest.
 const [base = '', wal = ''] = process.argv.slice(2);
 const directory = temporaryDirectory('zenith-bench-');
 const workers = new LayerWorkerPool({ count: 1 });
@@ -35,14 +37,20 @@ const service = new PageService({
 });
 const port = await service.listen({ host: '127.0.0.1', port: 0 });
 
+const ahead = readdirSync(wal).filter(
+  (name) =>
+    (parseWalSegmentFileName(name, SEGMENT_SIZE)?.segmentNumber ?? -1) >= walSegmentNumber(cluster.lsn, SEGMENT_SIZE),
+);
+let end = cluster.lsn + (ahead.length / 2) * SEGMENT_SIZE;
+
 async function ingest(): Promise<void> {
-  const began = now();
-  await ingestLocalWal(loaded, wal, now);
-  const ingested = now() - began;
+  const start = loaded.lastRecordLsn;
+  await ingestLocalWal(loaded, wal, now, end);
+  end = Number.POSITIVE_INFINITY;
   await loaded.flush();
   await loaded.compact();
   const { deltaLayers, imageLayers } = loaded.statistics;
-  process.send?.({ bytes: loaded.lastRecordLsn - cluster.lsn, deltaLayers, imageLayers, ingested });
+  process.send?.({ bytes: loaded.lastRecordLsn - start, deltaLayers, imageLayers });
 }
 
 async function stop(): Promise<void> {

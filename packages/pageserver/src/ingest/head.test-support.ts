@@ -19,9 +19,12 @@ import { ValueKind } from '../key-space/value.ts';
 import type { PageRedo } from '../timeline/redo.ts';
 import { TimelineStore } from '../timeline/timeline-store.ts';
 import type { Timeline } from '../timeline/timeline.ts';
-import { Pacer } from './pacer.ts';
+import { Pacer, type PacerLoad } from './pacer.ts';
 import { WalApplier } from './wal-applier.ts';
 import { WalIngest } from './wal-ingest.ts';
+
+/** Nobody reads, and the storage has room. */
+export const NO_LOAD: PacerLoad = { pagesRead: 0, backpressure: () => undefined };
 
 /** Where the WAL of these tests begins. */
 const START = asLsn(0x200_0000);
@@ -91,20 +94,14 @@ export class Head {
 
   /** Ingests a stream of WAL that goes on where the timeline ends, as it comes from a safekeeper. @param now the clock that cuts it into slices. Unit: ms */
   async stream(wal: Uint8Array, now = (): number => performance.now()): Promise<void> {
-    const pacer = new Pacer(now, () => undefined);
+    const pacer = new Pacer(now, NO_LOAD);
     await new WalApplier(this.timeline, this.ingest, pacer).apply(wal);
     this.#lsn = this.timeline.lastRecordLsn;
   }
 
   /** An ingest that knows nothing but what the timeline has, as after a restart of the process. */
   newIngest(): WalIngest {
-    return new WalIngest(
-      this.timeline,
-      new Pacer(
-        () => performance.now(),
-        () => undefined,
-      ),
-    );
+    return new WalIngest(this.timeline, new Pacer(() => performance.now(), NO_LOAD));
   }
 
   /** Ingests a record; gives the LSN at its end. */

@@ -27,6 +27,8 @@ export interface FollowedTimeline extends IngestTarget {
   readonly diskConsistentLsn: Lsn;
   /** Everything up to here survives the loss of this disk; 0 while nothing is known to. */
   readonly remoteConsistentLsn: Lsn;
+  /** Pages that were read so far, of this timeline and of those that it shares the process with. */
+  readonly pagesRead: number;
   /** What to wait for before more is put, when too much waits for its way to disk. */
   backpressure(): Promise<void> | undefined;
   /** Resolves when everything up to `lsn` can be read, in ancestors too. */
@@ -209,7 +211,7 @@ export class TimelineFollower {
       // The head of a branch that has no WAL of its own yet lies in its ancestor.
       await timeline.waitForLsn(timeline.lastRecordLsn, { timeoutMs: IDLE_MAX_MS, signal: abort.signal });
       await timeline.fetchForIngest(abort.signal);
-      const pacer = new Pacer(now, () => timeline.backpressure(), this.#stop.signal);
+      const pacer = new Pacer(now, timeline, this.#stop.signal);
       this.#ingest = WalIngest.at(timeline, pacer, this.#ingest);
       const applier = new WalApplier(timeline, this.#ingest, pacer, this.#ingest.walOptions);
       this.#state = 'following';

@@ -2,7 +2,7 @@ import { type Lsn, type SystemId } from '@zenith/base';
 import { RM_DBASE_ID, RM_HEAP_ID, WalStreamEncoder, allocatePage } from '@zenith/pg-format';
 import { expect, it } from 'vitest';
 import { ObjectKind } from '../key-space/object.ts';
-import { Head, data } from './head.test-support.ts';
+import { data, Head, NO_LOAD } from './head.test-support.ts';
 import { Pacer } from './pacer.ts';
 import type { IngestTarget } from './target.ts';
 import { WalApplier } from './wal-applier.ts';
@@ -70,10 +70,7 @@ it('begins the copy of a database anew when a page of it could not be fetched, o
       return typeof value === 'function' ? (value.bind(of) as unknown) : value;
     },
   });
-  const pacer = new Pacer(
-    () => 0,
-    () => undefined,
-  );
+  const pacer = new Pacer(() => 0, NO_LOAD);
   const first = new WalIngest(target, pacer);
   await expect(new WalApplier(target, first, pacer).apply(encoder.bytes)).rejects.toThrow('remote storage is down');
   expect(timeline.lastRecordLsn).toBe(start + before);
@@ -100,9 +97,12 @@ it('ends with what it has in hand when it is told to, also while there is no roo
   const asked = new Promise<void>((resolve) => (isAsked = resolve));
   const pacer = new Pacer(
     () => 0,
-    () => {
-      isAsked();
-      return new Promise(() => undefined);
+    {
+      pagesRead: 0,
+      backpressure: () => {
+        isAsked();
+        return new Promise(() => undefined);
+      },
     },
     stop.signal,
   );

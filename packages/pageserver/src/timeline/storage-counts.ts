@@ -10,7 +10,9 @@ export class StorageCounts {
   /** Delta layers that hold merged layers. */
   runBytes = 0;
   imageBytes = 0;
-  /** Pages read, by the number of layer files their values came from; the last counts all that took more. A page that comes from memory took none. */
+  /** Pages read. */
+  pagesRead = 0;
+  /** The same by the number of layer files their values came from; the last counts all that took more. A page that comes from memory took none. */
   readonly pagesByLayers = new Float64Array(LAYERS_COUNTED_MAX + 1);
 
   /** Bytes of layers written for each byte of WAL; NaN before the first. */
@@ -20,6 +22,7 @@ export class StorageCounts {
 
   /** A page was read. */
   countPage(layers: number): void {
+    this.pagesRead++;
     const i = Math.min(layers, LAYERS_COUNTED_MAX);
     this.pagesByLayers[i] = (this.pagesByLayers[i] as number) + 1;
   }

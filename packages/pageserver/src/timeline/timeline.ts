@@ -165,6 +165,11 @@ export class Timeline {
     }
   }
 
+  /** Pages that were read so far, of all timelines of the store. */
+  get pagesRead(): number {
+    return this.#state.shared.counts.pagesRead;
+  }
+
   /** Undefined when ingest may go on; otherwise resolves when it may: too much waits to be flushed. To be asked between records. */
   backpressure(): Promise<void> | undefined {
     if (!this.#full() || this.#state.isRemoved) return undefined;

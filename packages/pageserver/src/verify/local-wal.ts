@@ -12,18 +12,23 @@ import type { Timeline } from '../timeline/timeline.ts';
 const READ_BYTES = 128 * 1024;
 
 /**
- * Ingests the WAL that lies in a directory of segment files, from the timeline's last record to where the WAL ends: what a receiver does with WAL from a safekeeper.
+ * Ingests the WAL that lies in a directory of segment files, from the timeline's last record to where the WAL ends, or soon after `end`: what a receiver does with WAL from a safekeeper.
  * @returns how many records there were
  * @throws PageserverError `wal-source-failed` when there is none at the timeline's last record
  */
-export async function ingestLocalWal(timeline: Timeline, walDirectory: string, now: () => number): Promise<number> {
-  const pacer = new Pacer(now, () => timeline.backpressure());
+export async function ingestLocalWal(
+  timeline: Timeline,
+  walDirectory: string,
+  now: () => number,
+  end = Number.POSITIVE_INFINITY,
+): Promise<number> {
+  const pacer = new Pacer(now, timeline);
   const ingest = new WalIngest(timeline, pacer);
   const applier = new WalApplier(timeline, ingest, pacer, ingest.walOptions);
   const segmentSize = ingest.walOptions.segmentSize;
   const start = timeline.lastRecordLsn;
   const buffer = new Uint8Array(READ_BYTES);
-  for (let lsn = start; ;) {
+  for (let lsn = start; lsn < end;) {
     const file = join(walDirectory, walSegmentFileName(PG_TIMELINE, walSegmentNumber(lsn, segmentSize), segmentSize));
     if (!existsSync(file)) break;
     const fd = openSync(file, 'r');
