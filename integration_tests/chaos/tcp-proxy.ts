@@ -18,6 +18,9 @@ export class TcpProxy {
   readonly #target: number;
   readonly #pairs = new Set<Pair>();
   #state: LinkState = 'open';
+  /** How many bytes of requests pass until the link refuses. Unit: bytes. */
+  #requestBytesLeft = Number.POSITIVE_INFINITY;
+  #onExhausted: () => void = () => undefined;
 
   private constructor(target: number) {
     this.#target = target;
@@ -47,6 +50,14 @@ export class TcpProxy {
   set state(state: LinkState) {
     this.#state = state;
     for (const pair of this.#pairs) this.#apply(pair);
+  }
+
+  /** Lets so many more bytes of requests pass, then resets everything in the middle of what is being sent: `refused`. Resolves when that has happened. */
+  refuseAfter(requestBytes: number): Promise<void> {
+    this.#requestBytesLeft = requestBytes;
+    return new Promise((resolve) => {
+      this.#onExhausted = resolve;
+    });
   }
 
   /** Resets all connections and listens no more. */
@@ -89,6 +100,13 @@ export class TcpProxy {
   #pass(from: Socket, to: Socket, what: 'requests' | 'answers'): void {
     from.setNoDelay(true);
     from.on('data', (chunk) => {
+      if (what === 'requests' && chunk.length >= this.#requestBytesLeft) {
+        this.#requestBytesLeft = Number.POSITIVE_INFINITY;
+        this.state = 'refused';
+        this.#onExhausted();
+        return;
+      }
+      if (what === 'requests') this.#requestBytesLeft -= chunk.length;
       if (!to.write(chunk)) from.pause();
     });
     from.on('end', () => to.end());

@@ -1,9 +1,12 @@
 import { afterAll, beforeAll, describe, test, vi } from 'vitest';
 import { openRemoteStorage } from '@zenith/remote-storage';
+import { temporaryDirectory } from '@zenith/testing';
+import { RemoteLab } from '../../packages/pageserver/src/remote/remote-lab.test-support.ts';
+import { rivalGenerations } from '../../packages/pageserver/src/remote/rivals.test-support.ts';
 import { remoteStorageConformance } from '../../packages/remote-storage/src/remote-storage.test-support.ts';
 import { TcpProxy } from '../chaos/tcp-proxy.ts';
 import { loseTheDisk } from '../support/lost-disk.ts';
-import { survivesOutage } from '../support/remote-outage.ts';
+import { survivesCut, survivesOutage } from '../support/remote-outage.ts';
 import { Radosgw, S3_CREDENTIALS } from '../support/radosgw.ts';
 import { Zenith } from '../support/zenith.ts';
 
@@ -21,6 +24,31 @@ describe('S3, as Ceph serves it', () => {
   remoteStorageConformance('S3', async () => {
     const location = await radosgw.makeBucket('conformance');
     return { open: () => openRemoteStorage(location), remove: () => Promise.resolve() };
+  });
+
+  test('two pageservers that claim one timeline: the older one can neither change nor delete anything there, the younger one serves all of it', async () => {
+    const directory = temporaryDirectory('zenith-rivals-');
+    try {
+      await rivalGenerations(
+        new RemoteLab(directory.path, await openRemoteStorage(await radosgw.makeBucket('rivals'))),
+      );
+    } finally {
+      directory.remove();
+    }
+  });
+
+  test('the network cut in the middle of an upload: it is done again, nothing half is ever named, and the disk may be lost after it', async () => {
+    const link = await TcpProxy.to(Number(new URL(radosgw.endpoint).port));
+    const zenith = await Zenith.init(
+      '--remote-storage',
+      await radosgw.makeBucket('cut', `http://127.0.0.1:${link.port}`),
+    );
+    try {
+      await survivesCut(zenith, link);
+    } finally {
+      await zenith.destroy();
+      await link.close();
+    }
   });
 
   test('the pageserver lost with its disk: everything comes back from S3 and the safekeepers', async () => {

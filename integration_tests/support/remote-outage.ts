@@ -1,3 +1,5 @@
+import { rmSync } from 'node:fs';
+import { join } from 'node:path';
 import { parseLsn } from '@zenith/base';
 import { expect } from 'vitest';
 import type { TcpProxy } from '../chaos/tcp-proxy.ts';
@@ -9,6 +11,8 @@ const RESUME_MAX_MS = 90_000;
 /** How long remote storage refuses at least: as short as the attempts take by default, `ZENITH_OUTAGE_SECONDS=300` for the long form. */
 const OUTAGE_MS = Number(process.env['ZENITH_OUTAGE_SECONDS'] ?? 0) * 1000;
 const ROWS_A_COMMIT = 500;
+/** Where uploads are cut: soon after their beginning, and well within the body of a layer. Unit: bytes. */
+const CUTS_AFTER_BYTES = [5_000, 300_000, 1_000_000];
 
 async function failures(zenith: Zenith): Promise<number> {
   const { pageserverHttpPort } = await zenith.branch('main');
@@ -38,6 +42,35 @@ async function workUntil(zenith: Zenith, rows: number, end: number): Promise<num
 
 async function insertRows(zenith: Zenith, from: number, to: number): Promise<void> {
   await zenith.query('main', `insert into t select i, md5(i::text) from generate_series(${from}, ${to}) i`);
+}
+
+/**
+ * Cuts the link to remote storage in the middle of the upload of a layer, several times at other places: no index names what is not whole, the uploads are done when the link is back, and a
+ * pageserver that loses its disk then has everything.
+ */
+export async function survivesCut(zenith: Zenith, link: TcpProxy): Promise<void> {
+  await zenith.run('start');
+  await zenith.startPostgres('main');
+  await zenith.query('main', 'create table t (id int, text text)');
+  let rows = 0;
+  for (const cutAfterBytes of CUTS_AFTER_BYTES) {
+    // In-memory layers become files of 2 MB and more.
+    await insertRows(zenith, rows + 1, (rows += 20_000));
+    const before = parseLsn((await pageserverTimeline(zenith, 'main')).remoteConsistentLsn);
+    const isCut = link.refuseAfter(cutAfterBytes);
+    await flushBranch(zenith, 'main');
+    await isCut;
+    expect(parseLsn((await pageserverTimeline(zenith, 'main')).remoteConsistentLsn)).toBe(before);
+    link.state = 'open';
+    await uploadBranch(zenith, 'main');
+    expect(await zenith.json('scrub')).toMatchObject({ missing: [], corrupt: [], foreign: [] });
+  }
+  await zenith.kill('pageserver');
+  await zenith.run('pg', 'stop', 'main', '--destroy');
+  rmSync(join(zenith.repository, 'pageserver'), { recursive: true });
+  await zenith.run('start');
+  await zenith.startPostgres('main');
+  expect(await sumsOf(zenith, 'main')).toEqual(await expected(zenith, rows));
 }
 
 /** Takes remote storage away from a repository that reaches it through `link`: what is local goes on, and all of it is there in the end. */

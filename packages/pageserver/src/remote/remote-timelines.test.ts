@@ -1,6 +1,6 @@
 import { readdirSync } from 'node:fs';
 import type { Lsn } from '@zenith/base';
-import { bytesSource, fetchBytes, fetchObject } from '@zenith/remote-storage';
+import { bytesSource, fetchBytes } from '@zenith/remote-storage';
 import { FaultyStorage, type StorageFault } from '@zenith/testing';
 import { afterEach, beforeEach, expect, test } from 'vitest';
 import { ObjectKind } from '../key-space/object.ts';
@@ -14,9 +14,9 @@ import {
 } from '../timeline/storage-model.test-support.ts';
 import { timelineDirectory } from '../timeline/store-layout.ts';
 import { layersDirectory } from '../timeline/timeline-state.ts';
-import { layerKey, parseIndexKey } from './object-keys.ts';
+import { layerKey } from './object-keys.ts';
 import { close, fetchedOutcome, type Node, play, putSome, RemoteLab, wrongPages } from './remote-lab.test-support.ts';
-import { decodeRemoteIndex, type RemoteIndex } from './remote-index.ts';
+import { newestIndexes, rivalGenerations } from './rivals.test-support.ts';
 
 const MIB = 1024 * 1024;
 
@@ -28,30 +28,6 @@ afterEach(() => lab.remove());
 
 const open = (directory: string, generation: number, storage?: FaultyStorage): Promise<Node> =>
   lab.open(directory, generation, storage);
-
-/** The newest index of each timeline in remote storage; every object it names is there and right. */
-async function newestIndexes(): Promise<RemoteIndex[]> {
-  const newest = new Map<string, string>();
-  for (const { key } of (await lab.inner.list('indexes/')).objects) {
-    const parsed = parseIndexKey(key);
-    if (parsed !== undefined) newest.set(parsed.timeline, key);
-  }
-  const found: RemoteIndex[] = [];
-  for (const key of newest.values()) {
-    const remote = decodeRemoteIndex(await fetchBytes(lab.inner, key, MIB), key);
-    const { tenant, timeline, layers } = remote.index;
-    for (const { fileName, fileBytes } of layers) {
-      const layer = remote.layers.get(fileName);
-      expect(layer).toBeDefined();
-      if (layer === undefined) continue;
-      const sink = { begin: () => undefined, write: () => undefined };
-      const expected = { length: fileBytes, crc32c: layer.crc32c };
-      await fetchObject(lab.inner, layerKey(tenant, timeline, fileName, layer.generation), expected, sink);
-    }
-    found.push(remote);
-  }
-  return found;
-}
 
 test('a pageserver whose disk is lost has everything again that it called remote-consistent, branches too', async () => {
   const node = await open('first', 1);
@@ -129,7 +105,7 @@ test('remote storage holds what the newest indexes name, and nothing else', asyn
   await play(node);
   await close(node);
   const named = new Set<string>();
-  for (const { index, layers } of await newestIndexes())
+  for (const { index, layers } of await newestIndexes(lab))
     for (const [fileName, { generation }] of layers) named.add(layerKey(TENANT, index.timeline, fileName, generation));
   const keys = (await lab.inner.list('')).objects.map(({ key }) => key);
   expect(new Set(keys.filter((key) => key.startsWith('layers/')))).toEqual(named);
@@ -166,7 +142,7 @@ test('a load that flushes faster than layers are put does not keep everything fr
   await remote.settled();
   expect(durable[0]).toBe(firstLsn);
   expect(main.timeline.remoteConsistentLsn).toBe(main.model.lastLsn);
-  expect((await newestIndexes()).map(({ layers }) => new Set(layers.keys()))).toEqual([new Set(written())]);
+  expect((await newestIndexes(lab)).map(({ layers }) => new Set(layers.keys()))).toEqual([new Set(written())]);
   await close({ store, remote, storage, dataDirectory });
 });
 
@@ -201,7 +177,7 @@ test('whatever fails once is made good: at every operation, before it, in its mi
       writers.map(({ model }) => model.lastLsn),
     );
     await close(node);
-    expect((await newestIndexes()).length).toBe(2);
+    expect((await newestIndexes(lab)).length).toBe(2);
   }
   // How many operations a play takes depends on how uploads and steps overlap.
   expect(injected).toBeGreaterThan(operations / 4);
@@ -235,7 +211,7 @@ test('a pageserver that dies at any operation, its disk with it, has lost nothin
     await node.remote.close(0);
     const writers = await playing;
     await node.store.close();
-    await newestIndexes();
+    await newestIndexes(lab);
     const second = await open('second', 2);
     for (const [i, writer] of writers.entries()) {
       const timeline = second.store.find(TENANT, timelineId(i + 1));
@@ -254,34 +230,8 @@ test('a pageserver that dies at any operation, its disk with it, has lost nothin
   expect(behind).toBeGreaterThan(5);
 }, 120_000);
 
-test('of two generations the older one can neither replace the index, nor remove an object, nor call anything durable', async () => {
-  const old = await open('old', 1);
-  const [main] = (await play(old)) as [ModelWriter, ModelWriter];
-  const before = main.timeline.remoteConsistentLsn;
-  const young = await open('young', 2);
-  expect(young.store.get(TENANT, timelineId(1)).remoteConsistentLsn).toBe(before);
-  await young.remote.settled();
-  // All but what the older one adds in vain: objects of its own generation.
-  const objects = async (): Promise<string[]> =>
-    (await lab.inner.list('')).objects.map(({ key }) => key).filter((key) => !/-00000001$|\/00000001-/.test(key));
-  const seen = await objects();
-  old.storage.operations.length = 0;
-  putSome(main, 200, 30);
-  await main.timeline.flush();
-  await main.timeline.compact();
-  await old.remote.settled();
-  expect(old.remote.status(TENANT, timelineId(1))?.state).toBe('superseded');
-  expect(old.remote.gauges.superseded).toBe(1);
-  expect(main.timeline.remoteConsistentLsn).toBe(before);
-  expect(old.storage.operations.filter(({ kind }) => kind === 'delete')).toEqual([]);
-  expect(await objects()).toEqual(seen);
-  const newest = (await newestIndexes()).find(({ index }) => index.timeline === timelineId(1));
-  expect(newest).toMatchObject({ generation: 2, index: { diskConsistentLsn: before } });
-  // The younger one goes on, and serves what it says.
-  expect(await wrongPages(young.store, 1, main, before)).toEqual([]);
-  await close(young);
-  await close(old);
-});
+test('of two generations the older one can neither replace the index, nor remove an object, nor call anything durable', () =>
+  rivalGenerations(lab));
 
 test('of two data directories with one generation the second is turned away', async () => {
   const first = await open('first', 5);

@@ -8,8 +8,8 @@ import { WalApplier } from '../ingest/wal-applier.ts';
 import { WalIngest } from '../ingest/wal-ingest.ts';
 import type { Timeline } from '../timeline/timeline.ts';
 
-/** WAL is read from files in pieces of this size, as a safekeeper sends it. Unit: bytes. */
-const READ_BYTES = 128 * 1024;
+/** WAL is read from files in pieces of this size, as a socket gives it. Unit: bytes. */
+const READ_BYTES = 64 * 1024;
 
 /**
  * Ingests the WAL that lies in a directory of segment files, from the timeline's last record to where the WAL ends, or soon after `end`: what a receiver does with WAL from a safekeeper.
