@@ -118,7 +118,7 @@ export class WalSender {
 
   async #run(): Promise<void> {
     try {
-      while (!this.#ended) {
+      while (!this.#ended && !this.#session.isEnded) {
         const limit = this.#limit();
         if (limit <= this.#sentLsn) await this.#nextWake();
         else if (this.#mayCoalesce(limit)) await this.#coalesce();
@@ -150,7 +150,7 @@ export class WalSender {
     }
     const bytes = Buffer.allocUnsafeSlow(end - startLsn);
     await this.#reader.read(startLsn, bytes, this.#timeline.flushLsn - startLsn <= RECENT_LENGTH);
-    if (this.#ended) return true;
+    if (this.#ended || this.#session.isEnded) return true;
     this.#limit(); // WAL that is not committed may have been cut away during the read: then the term is another
     const more = this.#stream.send(encodeXLogDataHeader(startLsn, limit, this.#options.nowMs()), bytes);
     this.#sentLsn = lsn(end);

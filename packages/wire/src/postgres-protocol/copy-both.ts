@@ -22,9 +22,10 @@ export class CopyBothStream {
 
   /**
    * Sends one CopyData message made of `parts`. The parts are handed over: nobody may change their bytes before they are sent.
-   * @returns false when the socket's buffer is full: send no more until {@link onDrain}'s callback
+   * @returns false when the socket's buffer is full: send no more until {@link onDrain}'s callback. And when the connection is over, where nothing is sent: what is written then would take it away before its last words have left
    */
   send(...parts: readonly Uint8Array[]): boolean {
+    if (!this.#socket.writable) return false;
     let length = 4;
     for (const part of parts) length += part.length;
     const inOne = length <= 1024;

@@ -40,6 +40,18 @@ function client(
   return PostgresClient.connect({ host: '127.0.0.1', port, parameters, timeoutMs: 5_000, keepsNothing });
 }
 
+/** Sends messages in one chunk; gives the end of all that came until the connection closed. */
+async function answersTo(port: number, ...messages: readonly Uint8Array[]): Promise<string> {
+  const socket = connect(port, '127.0.0.1');
+  let answers: Buffer = Buffer.alloc(0);
+  socket.on('data', (chunk: Buffer) => {
+    answers = Buffer.concat([answers.subarray(-1024), chunk]);
+  });
+  socket.write(Buffer.concat(messages));
+  await once(socket, 'close');
+  return answers.toString('latin1');
+}
+
 const readyForQuery = encodeMessage(MessageType.readyForQuery, Buffer.from('I'));
 
 const silent = { startup: () => ({}), query: () => undefined, closed: () => undefined };
@@ -216,6 +228,69 @@ describe('client and server', () => {
     socket.end(encodeMessage(MessageType.terminate));
     await closed;
     expect(queries).toEqual(['one and another one']);
+  });
+
+  test('a session that was ended is handed nothing more, not even what had come already', async () => {
+    const seen: string[] = [];
+    let port = await serve({
+      ...silent,
+      query: (sql, session) => {
+        seen.push(sql);
+        session.startCopyBoth((bytes, _view, offset, length) => {
+          seen.push(Buffer.from(bytes.subarray(offset, offset + length)).toString());
+          session.fail(new PostgresServerError('57P01', 'enough'));
+        });
+      },
+    });
+    const startup = encodeStartup(new Map([['user', 'u']]));
+    const query = encodeMessage(MessageType.query, cString('copy'));
+    const copied = ['a', 'b', 'c'].map((text) => encodeMessage(MessageType.copyData, Buffer.from(text)));
+    expect(await answersTo(port, startup, query, ...copied)).toContain('enough');
+    expect(seen).toEqual(['copy', 'a']);
+
+    seen.length = 0;
+    port = await serve({
+      ...silent,
+      startup: (_parameters, session) => {
+        session.fail(new PostgresServerError('57P01', 'not now'));
+        return {};
+      },
+      query: (sql) => void seen.push(sql),
+    });
+    expect(await answersTo(port, startup, query)).toContain('not now');
+    expect(seen).toEqual([]);
+
+    port = await serve({ ...silent, query: (sql) => void seen.push(sql) });
+    await answersTo(port, startup, encodeMessage(MessageType.terminate), query);
+    expect(seen).toEqual([]);
+  });
+
+  test('whatever is sent to a session that was ended, the reason comes through', async () => {
+    const reasons: (Error | undefined)[] = [];
+    let seen: () => void = () => undefined;
+    const closed = new Promise<void>((resolve) => {
+      seen = resolve;
+    });
+    const port = await serve({
+      ...silent,
+      query: (_sql, session) => {
+        const stream = session.startCopyBoth(() => undefined);
+        // More than the system takes at once: the reason has to wait for it.
+        stream.send(Buffer.alloc(32 << 20));
+        session.fail(new PostgresServerError('57P01', 'enough'));
+        expect(stream.send(Buffer.from('more'))).toBe(false);
+        session.endCopy('COPY 0');
+        session.sendResult([], [], 'OK');
+      },
+      closed: (_session, reason) => {
+        reasons.push(reason);
+        seen();
+      },
+    });
+    const query = encodeMessage(MessageType.query, cString('copy'));
+    expect(await answersTo(port, encodeStartup(new Map([['user', 'u']])), query)).toMatch(/enough\0\0$/);
+    await closed;
+    expect(reasons).toEqual([new PostgresServerError('57P01', 'enough')]);
   });
 
   test.each([false, true])('copy both ways, and flow control stops the sender (kept buffer: %s)', async (kept) => {

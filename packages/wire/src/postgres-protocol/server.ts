@@ -70,6 +70,8 @@ export class PostgresSession {
   #copyEnded: (() => void) | undefined;
   #copying = false;
   #busy = false;
+  /** This side has ended the connection: nothing that comes is looked at, nothing more is sent. */
+  #ended = false;
   #failure: Error | undefined;
 
   /** Takes over `accepted`, which just was. */
@@ -111,6 +113,11 @@ export class PostgresSession {
     return `${this.#socket.remoteAddress ?? '?'}:${this.#socket.remotePort ?? '?'}`;
   }
 
+  /** True from {@link fail} or {@link close} on: nothing is sent any more, `closed` is still to come. */
+  get isEnded(): boolean {
+    return this.#ended;
+  }
+
   /** Sends a whole result: its row description, its rows and the command tag. */
   sendResult(columns: readonly Column[], rows: readonly (readonly (string | null)[])[], tag: string): void {
     const parts: Buffer[] = [
@@ -118,7 +125,7 @@ export class PostgresSession {
     ];
     for (const row of rows) parts.push(encodeMessage(MessageType.dataRow, int16(row.length), ...row.map(encodeValue)));
     parts.push(encodeMessage(MessageType.commandComplete, cString(tag)));
-    this.#socket.write(Buffer.concat(parts));
+    this.#write(...parts);
   }
 
   /**
@@ -129,7 +136,7 @@ export class PostgresSession {
     this.#copyHandler = handler;
     this.#copyEnded = ended;
     this.#copying = true;
-    this.#socket.write(encodeMessage(MessageType.copyBothResponse, Buffer.of(0), int16(0)));
+    this.#write(encodeMessage(MessageType.copyBothResponse, Buffer.of(0), int16(0)));
     return new CopyBothStream(this.#socket, this.#framer);
   }
 
@@ -138,17 +145,16 @@ export class PostgresSession {
     this.#copyHandler = undefined;
     this.#copyEnded = undefined;
     this.#copying = false;
-    this.#socket.write(
-      Buffer.concat([
-        encodeMessage(MessageType.copyDone),
-        encodeMessage(MessageType.commandComplete, cString(tag)),
-        readyForQuery(),
-      ]),
+    this.#write(
+      encodeMessage(MessageType.copyDone),
+      encodeMessage(MessageType.commandComplete, cString(tag)),
+      readyForQuery(),
     );
   }
 
-  /** Ends the connection with a FATAL ErrorResponse that says why; `closed` gets the same reason. */
+  /** Ends the connection with a FATAL ErrorResponse that says why; `closed` gets the same reason. Of what the client sends, or has sent, nothing reaches a handler any more. */
   fail(error: Error): void {
+    this.#ended = true;
     this.#failure ??= error;
     if (this.#socket.writable)
       this.#socket.end(
@@ -157,14 +163,16 @@ export class PostgresSession {
     this.#socket.destroySoon();
   }
 
-  /** Ends the connection in order. */
+  /** Ends the connection in order; as with {@link fail}, nothing reaches a handler any more. */
   close(): void {
+    this.#ended = true;
     this.#socket.end();
     this.#socket.destroySoon();
   }
 
   /** Takes what was read: a chunk, or so many bytes in the framer's space. */
   #take(read: Buffer | number): void {
+    if (this.#ended) return;
     try {
       if (typeof read === 'number') this.#framer.received(read);
       else if (this.#startupBytes !== undefined) this.#receiveStartup(read);
@@ -187,7 +195,7 @@ export class PostgresSession {
       if (bytes.length < length) break;
       const code = bytes.readInt32BE(4);
       if (code === SSL_REQUEST || code === GSSENC_REQUEST) {
-        this.#socket.write('N');
+        this.#write(Buffer.from('N'));
         bytes = bytes.subarray(length);
         continue;
       }
@@ -210,7 +218,7 @@ export class PostgresSession {
       this.#startupBytes = Buffer.alloc(0);
       const method = Buffer.alloc(4);
       method.writeInt32BE(AUTHENTICATION_CLEARTEXT_PASSWORD);
-      this.#socket.write(encodeMessage(MessageType.authentication, method));
+      this.#write(encodeMessage(MessageType.authentication, method));
       if (rest.length > 0) this.#receiveStartup(rest);
       return;
     }
@@ -236,7 +244,7 @@ export class PostgresSession {
   async #authenticate(parameters: ReadonlyMap<string, string>, password: string, rest: Buffer): Promise<void> {
     try {
       await this.#handlers.authenticate?.(parameters, password, this);
-      if (this.#socket.destroyed || this.#failure !== undefined) return;
+      if (this.#socket.destroyed || this.#ended) return;
       this.#socket.resume();
       this.#started(parameters, rest);
     } catch (error) {
@@ -254,11 +262,12 @@ export class PostgresSession {
     const statuses = Object.entries(report).map(([name, value]) =>
       encodeMessage(MessageType.parameterStatus, cString(name), cString(value)),
     );
-    this.#socket.write(Buffer.concat([authenticationOk, ...statuses, readyForQuery()]));
+    this.#write(authenticationOk, ...statuses, readyForQuery());
     if (rest.length > 0) this.#framer.push(rest);
   }
 
   #receive(type: number, bytes: Uint8Array, view: DataView, offset: number, length: number): void {
+    if (this.#ended) return; // by what came before it in the same chunk
     switch (type) {
       case MessageType.copyData:
         if (!this.#copying) throw new PostgresProtocolError('protocol-violation', 'copy data came outside of a copy');
@@ -288,13 +297,18 @@ export class PostgresSession {
     try {
       await this.#handlers.query(sql, this);
       this.#busy = false;
-      if (!this.#copying && this.#socket.writable) this.#socket.write(readyForQuery());
+      if (!this.#copying) this.#write(readyForQuery());
     } catch (error) {
       this.#busy = false;
       if (error instanceof PostgresServerError && !this.#copying)
-        this.#socket.write(Buffer.concat([encodeError('ERROR', error.sqlState, error.message), readyForQuery()]));
+        this.#write(encodeError('ERROR', error.sqlState, error.message), readyForQuery());
       else this.fail(error as Error);
     }
+  }
+
+  /** Sends `parts`, unless the connection is over: what is written then would take it away before its last words have left. */
+  #write(...parts: readonly Buffer[]): void {
+    if (this.#socket.writable) this.#socket.write(parts.length === 1 ? (parts[0] as Buffer) : Buffer.concat(parts));
   }
 }
 
