@@ -1,5 +1,13 @@
 import { type Lsn, type SystemId } from '@zenith/base';
-import { RM_DBASE_ID, RM_HEAP_ID, WalStreamEncoder, allocatePage } from '@zenith/pg-format';
+import {
+  RM_DBASE_ID,
+  RM_HEAP_ID,
+  RM_XLOG_ID,
+  WalStreamEncoder,
+  XLOG_SWITCH,
+  allocatePage,
+  type RecordSpec,
+} from '@zenith/pg-format';
 import { expect, it } from 'vitest';
 import { ObjectKind } from '../key-space/object.ts';
 import { data, Head, NO_LOAD } from './head.test-support.ts';
@@ -113,3 +121,53 @@ it('ends with what it has in hand when it is told to, also while there is no roo
   expect(head.timeline.lastRecordLsn).toBe(start + encoder.bytes.length);
   await head.close();
 });
+
+it.each([
+  ['a look at the clock', 7],
+  ['none', 1],
+])(
+  'flushes while the rest of a segment is on its way after a switch record with %s, which counts once it has come',
+  async (_, records) => {
+    const head = await Head.create();
+    const { timeline } = head;
+    const start = timeline.lastRecordLsn;
+    const encoder = new WalStreamEncoder(18, start, { systemId: SYSTEM_ID, previousLsn: (start - 8) as Lsn });
+    let before = start;
+    for (let block = 0; block < records; block++) before = encoder.append(heapRecord(block)).endLsn;
+    // The first that is heard of this transaction: it asked for its number and then for the switch.
+    const after = encoder.append({ rmid: RM_XLOG_ID, info: XLOG_SWITCH, xid: 5000 }).endLsn;
+    const last = encoder.append(heapRecord(1)).endLsn;
+    const { bytes } = encoder;
+    const applier = new WalApplier(timeline, head.ingest, hurried());
+    const arrived = before - start + 1000;
+    await applier.apply(bytes.subarray(0, arrived));
+    expect(timeline.lastRecordLsn).toBe(before);
+    await timeline.flush();
+    expect(timeline.diskConsistentLsn).toBe(before);
+    expect(head.counters().nextXid).toBe(1001n);
+    await applier.apply(bytes.subarray(arrived, after - start));
+    expect(timeline.lastRecordLsn).toBe(after);
+    expect(head.counters().nextXid).toBe(5001n);
+    expect(head.counters(before).nextXid).toBe(1001n);
+    await applier.apply(bytes.subarray(after - start));
+    expect(timeline.lastRecordLsn).toBe(last);
+    await timeline.flush();
+    expect(head.counters(after).nextXid).toBe(5001n);
+    await head.close();
+  },
+);
+
+function heapRecord(block: number): RecordSpec {
+  const tuple = data([2, 1], [2, 0x0802], [1, 24], [1, 0], [4, 7]);
+  const blocks = [{ id: 0, spc: 1663, db: 5, rel: 16384, fork: 0, block, willInit: true, data: tuple }];
+  return { rmid: RM_HEAP_ID, info: INIT_PAGE, xid: 1000, mainData: data([2, 1], [1, 0]), blocks };
+}
+
+/** Each look at the clock finds that a slice is over. */
+function hurried(): Pacer {
+  let ms = 0;
+  return new Pacer(
+    () => ms++,
+    () => undefined,
+  );
+}

@@ -129,10 +129,10 @@ describe('the end of the WAL', () => {
 });
 
 describe('a switch record', () => {
-  test('ends with its segment, and the position goes there once the rest has arrived', () => {
+  test('ends with its segment, and is given once the rest of that has arrived', () => {
     const encoder = new WalStreamEncoder(18, start, options);
     encoder.append(heap(10));
-    const switched = encoder.append({ rmid: RM_XLOG_ID, info: XLOG_SWITCH });
+    const switched = encoder.append({ rmid: RM_XLOG_ID, info: XLOG_SWITCH, xid: 5000 });
     const after = encoder.append(heap(10));
     const { bytes } = encoder;
     const decoder = new WalStreamDecoder(18, start, options);
@@ -140,12 +140,16 @@ describe('a switch record', () => {
     decoder.push(bytes.slice(0, 10_000));
     expect(decoder.next(record)).toBe(true);
     const { endLsn: firstEnd, lsn: firstLsn } = record;
-    expect(decoder.next(record)).toBe(true);
-    expect(record.lsn).toBe(switched.lsn);
-    expect(record.endLsn).toBe(2 * SEGMENT_SIZE);
     expect(decoder.next(record)).toBe(false);
     expect([decoder.position, decoder.lastRecordLsn]).toEqual([firstEnd, firstLsn]);
-    decoder.push(bytes.slice(10_000, SEGMENT_SIZE));
+    expect(decoder.statistics.recordCount).toBe(1);
+    decoder.push(bytes.slice(10_000, SEGMENT_SIZE - 1));
+    expect(decoder.next(record)).toBe(false);
+    expect([decoder.position, decoder.nextByteLsn]).toEqual([firstEnd, 2 * SEGMENT_SIZE - 1]);
+    decoder.push(bytes.slice(SEGMENT_SIZE - 1, SEGMENT_SIZE));
+    expect(decoder.next(record)).toBe(true);
+    expect([record.lsn, record.endLsn, record.rmid]).toEqual([switched.lsn, 2 * SEGMENT_SIZE, RM_XLOG_ID]);
+    expect([record.info, record.xid, record.prev]).toEqual([XLOG_SWITCH, 5000, firstLsn]);
     expect(decoder.next(record)).toBe(false);
     expect([decoder.position, decoder.lastRecordLsn]).toEqual([2 * SEGMENT_SIZE, switched.lsn]);
     decoder.push(bytes.slice(SEGMENT_SIZE));

@@ -127,7 +127,7 @@ export class WalStreamDecoder {
   #bufferView = new DataView(this.#buffer.buffer);
   #assembled = 0;
 
-  /** The WAL up to here is skipped: the rest of a segment after a switch record, which began at `#switchLsn`. */
+  /** The WAL up to here is skipped: the rest of a segment after a switch record, which began at `#switchLsn`; its bytes wait in `#buffer`. 0 while nothing is skipped. */
   #skipTo = 0;
   #switchLsn = 0;
   /** Where the record began whose continuation was overwritten; 0 when the record before was whole. */
@@ -163,8 +163,7 @@ export class WalStreamDecoder {
   }
 
   /**
-   * End of the last whole record, aligned: everything before it was decoded and received in full, the WAL continues here. After a switch record it
-   * moves only once the rest of the segment has arrived. Before the first record: the start.
+   * End of the last whole record, aligned: everything before it was decoded and received in full, the WAL continues here. Once `next` has given a record, the end of that record. Before the first one: the start.
    */
   get position(): Lsn {
     return this.#position;
@@ -209,11 +208,11 @@ export class WalStreamDecoder {
 
   /**
    * Decodes the next record into `into`. False when more bytes are needed or when the stream has ended, see `end`. `into` and its bytes are valid
-   * until the next call.
+   * until the next call. A switch record ends with its segment: it is given once the rest of that has arrived.
    */
   next(into: WalRecord): boolean {
     while (this.#end === undefined) {
-      if (this.#lsn < this.#skipTo && !this.#skip()) return false;
+      if (this.#skipTo !== 0) return this.#skip() && this.#giveSwitch(into);
       if (this.#at === this.#chunk.length) return false;
       if (this.#pageOffset === 0 || this.#headerLength > 0) {
         if (!this.#readPageHeader()) return false;
@@ -224,14 +223,17 @@ export class WalStreamDecoder {
           if (this.#at === this.#chunk.length) return false;
           continue;
         }
-        return this.#finishAssembled(into);
+        if (this.#finishAssembled(into)) return true;
+        continue;
       }
       const available = this.#chunk.length - this.#at;
       const pageLeft = XLOG_BLCKSZ - this.#pageOffset;
       if (available >= SIZE_OF_XLOG_RECORD) {
         const length = this.#view.getUint32(this.#at, true);
-        if (length <= pageLeft && length <= available - (-length & 7) && pageLeft >= SIZE_OF_XLOG_RECORD)
-          return this.#decodeInPlace(into, length);
+        if (length <= pageLeft && length <= available - (-length & 7) && pageLeft >= SIZE_OF_XLOG_RECORD) {
+          if (this.#decodeInPlace(into, length)) return true;
+          continue;
+        }
       }
       this.#assembling = true;
       this.#recordLsn = this.#lsn;
@@ -261,7 +263,7 @@ export class WalStreamDecoder {
       return false;
     if (!this.#accept(into, this.#chunk, this.#view, at, length)) return false;
     this.#consume((length + 7) & ~7);
-    return true;
+    return this.#skipTo === 0;
   }
 
   #finishAssembled(into: WalRecord): boolean {
@@ -269,10 +271,10 @@ export class WalStreamDecoder {
     if (!this.#accept(into, this.#buffer, this.#bufferView, 0, 0)) return false;
     this.#assembling = false;
     this.#statistics.assembledCount++;
-    return true;
+    return this.#skipTo === 0;
   }
 
-  /** Decodes a record that passed its checks and moves the position behind it; `pending` bytes of it, without padding, are not yet consumed. */
+  /** Decodes a record that passed its checks and moves the position behind it, unless it is a switch record whose segment has not ended; `pending` bytes of it, without padding, are not yet consumed. */
   #accept(into: WalRecord, bytes: Uint8Array, view: DataView, offset: number, pending: number): boolean {
     const end = this.#lsn + ((pending + 7) & ~7);
     const isSwitch =
@@ -290,12 +292,25 @@ export class WalStreamDecoder {
     if (this.#overwrittenLsn !== 0 && !this.#overwriteIsRight(into)) return false;
     this.#previousLsn = this.#recordLsn;
     if (isSwitch && endLsn > end) {
+      if (pending > 0) this.#buffer.set(bytes.subarray(offset, offset + pending)); // at most a page: the buffer is larger
       this.#skipTo = endLsn;
       this.#switchLsn = this.#recordLsn;
-    } else {
-      this.#position = endLsn as Lsn;
-      this.#lastRecordLsn = this.#recordLsn as Lsn;
+      return true;
     }
+    this.#position = endLsn as Lsn;
+    this.#lastRecordLsn = this.#recordLsn as Lsn;
+    this.#statistics.recordCount++;
+    return true;
+  }
+
+  /** The segment that a switch record ends is here in full. */
+  #giveSwitch(into: WalRecord): true {
+    into.lsn = this.#switchLsn as Lsn;
+    into.endLsn = this.#skipTo as Lsn;
+    decodeParts(this.#format, this.#buffer, this.#bufferView, 0, into);
+    this.#position = this.#skipTo as Lsn;
+    this.#lastRecordLsn = this.#switchLsn as Lsn;
+    this.#skipTo = 0;
     this.#statistics.recordCount++;
     return true;
   }
@@ -317,10 +332,7 @@ export class WalStreamDecoder {
   #skip(): boolean {
     const count = Math.min(this.#skipTo - this.#lsn, this.#chunk.length - this.#at);
     this.#consume(count);
-    if (this.#lsn < this.#skipTo) return false;
-    this.#position = this.#skipTo as Lsn;
-    this.#lastRecordLsn = this.#switchLsn as Lsn;
-    return true;
+    return this.#lsn === this.#skipTo;
   }
 
   /** Takes what the chunk has of the record on this page; true when the record, its padding included, is complete. */
