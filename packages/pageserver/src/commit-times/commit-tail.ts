@@ -29,6 +29,11 @@ export class CommitTail implements CommitBatch {
     return this.count === BATCH_COMMITS_MAX;
   }
 
+  /** End of the last commit's record; 0 when there is none. */
+  get lastLsn(): Lsn {
+    return this.count === 0 ? this.previousLsn : (this.lsns[this.count - 1] as Lsn);
+  }
+
   /** Adds a commit. */
   add(lsn: Lsn, time: CommitTime): void {
     assert(this.count < BATCH_COMMITS_MAX, 'a full batch of commits takes no more');

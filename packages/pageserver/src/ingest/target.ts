@@ -25,10 +25,12 @@ export interface IngestTarget {
     length: number,
     view?: DataView,
   ): void;
-  /** The record that ends at `lsn` commits a transaction. Commits come in the order of the WAL. */
+  /** The record that ends at `lsn` commits a transaction, and nothing is wrong with it: it is not abandoned any more. Commits come in the order of the WAL. */
   noteCommit(lsn: Lsn, time: CommitTime): void;
   /** Everything up to `lsn`, the end of a record, has been put. Not to be called in the middle of a record. */
   advance(lsn: Lsn): void;
+  /** The record that was being put is given up: what was put above `lsn`, the end of the last whole record, is taken back, and everything up to there has been put. */
+  abandon(lsn: Lsn): void;
   /** The content of a small object at `lsn`, at most lastRecordLsn: undefined when it never was, empty when it is gone. */
   readSmall(object: ObjectId, lsn: Lsn): Uint8Array | undefined;
   /** Visits every small object of a kind that exists at `lsn`, at most lastRecordLsn; the content is borrowed. */

@@ -86,10 +86,11 @@ function commit(context: IngestContext, record: WalRecord, xid: number): void {
     );
     counters.advanceNewestCommitTs(xact.subxactCount > 0 ? subxact(xact, xact.subxactCount - 1) : xid);
   }
-  context.target.noteCommit(record.endLsn, readCommitTime(xact.view, xact.timeOffset));
   putStatus(context, xid, TRANSACTION_STATUS_COMMITTED, record.endLsn);
   if (xact.hasOrigin) advanceOrigin(context, record.origin, xact.originLsn, record.endLsn, false);
   dropRelations(context, xact);
+  // The last that can be said of it: a record that proves bad before has committed nothing.
+  context.target.noteCommit(record.endLsn, readCommitTime(xact.view, xact.timeOffset));
 }
 
 /** PG: xact_redo_abort(). */

@@ -1,4 +1,4 @@
-import { type Lsn, type SystemId } from '@zenith/base';
+import { CorruptionError, type Lsn, type SystemId } from '@zenith/base';
 import {
   RM_DBASE_ID,
   RM_HEAP_ID,
@@ -67,17 +67,7 @@ it('begins the copy of a database anew when a page of it could not be fetched, o
     mainData: data([4, 16390], [4, 1663], [4, 5], [4, 1663]),
   }).endLsn;
   let unreadable = 2;
-  const target: IngestTarget = new Proxy(timeline, {
-    get(of, name) {
-      const readPage: IngestTarget['readPage'] = (object, block, lsn, page) => {
-        if (block === 1 && unreadable-- > 0) throw new Error('remote storage is down');
-        of.readPage(object, block, lsn, page);
-      };
-      if (name === 'readPage') return readPage;
-      const value: unknown = Reflect.get(of, name, of);
-      return typeof value === 'function' ? (value.bind(of) as unknown) : value;
-    },
-  });
+  const target = withUnreadablePages(timeline, (block) => block === 1 && unreadable-- > 0);
   const pacer = new Pacer(() => 0, NO_LOAD);
   const first = new WalIngest(target, pacer);
   await expect(new WalApplier(target, first, pacer).apply(encoder.bytes)).rejects.toThrow('remote storage is down');
@@ -157,17 +147,88 @@ it.each([
   },
 );
 
-function heapRecord(block: number): RecordSpec {
+it('a record that cannot be understood leaves what is before it whole and flushed, and nothing of itself', async () => {
+  const head = await Head.create();
+  const { timeline } = head;
+  const start = timeline.lastRecordLsn;
+  const encoder = new WalStreamEncoder(18, start, { systemId: SYSTEM_ID, previousLsn: (start - 8) as Lsn });
+  let good = start;
+  let previousLsn = start;
+  for (let block = 0; block < 3; block++) ({ endLsn: good, lsn: previousLsn } = encoder.append(heapRecord(block)));
+  // Its first relation has grown before the second proves impossible.
+  const blocks = [referenceTo(16384, 5), { ...referenceTo(16385, 0x7000_0000), id: 1 }];
+  encoder.append({ ...heapRecord(0), xid: 7000, blocks });
+  const applied = new WalApplier(timeline, head.ingest, unhurried()).apply(encoder.bytes);
+  await expect(applied).rejects.toThrow(CorruptionError);
+  expect(timeline.lastRecordLsn).toBe(good);
+  await timeline.flush();
+  expect(timeline.diskConsistentLsn).toBe(good);
+  expect([head.size(16384), head.size(16385), head.counters().nextXid]).toEqual([3, undefined, 1001n]);
+
+  // Where the bad record was, others can be put.
+  const other = new WalStreamEncoder(18, good, { systemId: SYSTEM_ID, previousLsn });
+  other.append(heapRecord(4));
+  await new WalApplier(timeline, WalIngest.at(timeline, unhurried(), head.ingest), unhurried()).apply(other.bytes);
+  await timeline.flush();
+  expect(timeline.diskConsistentLsn).toBe(other.endLsn);
+  expect([head.size(16384), head.size(16385), head.counters().nextXid]).toEqual([5, undefined, 1001n]);
+  expect(head.blockHistory(16384, 3)).toEqual([]);
+  expect(head.blockHistory(16384, 4)).toHaveLength(1);
+  await head.close();
+});
+
+it('what comes before the copy of a database is flushed while a page of that cannot be fetched', async () => {
+  const head = await Head.create();
+  const { timeline } = head;
+  const start = timeline.lastRecordLsn;
+  const encoder = new WalStreamEncoder(18, start, { systemId: SYSTEM_ID, previousLsn: (start - 8) as Lsn });
+  let before = start;
+  for (let block = 0; block < 3; block++) before = encoder.append(heapRecord(block)).endLsn;
+  encoder.append({ rmid: RM_DBASE_ID, info: 0, mainData: data([4, 16390], [4, 1663], [4, 5], [4, 1663]) });
+  const target = withUnreadablePages(timeline, (block) => block === 1);
+  const applied = new WalApplier(target, new WalIngest(target, unhurried()), unhurried()).apply(encoder.bytes);
+  await expect(applied).rejects.toThrow('remote storage is down');
+  await timeline.flush();
+  expect(timeline.diskConsistentLsn).toBe(before);
+  expect(timeline.blockCount(timeline.find(ObjectKind.relation, 1663, 16390, 16384, 0), before)).toBeUndefined();
+  await head.close();
+});
+
+function withUnreadablePages(timeline: IngestTarget, isUnreadable: (block: number) => boolean): IngestTarget {
+  const readPage: IngestTarget['readPage'] = (object, block, lsn, page) => {
+    if (isUnreadable(block)) throw new Error('remote storage is down');
+    timeline.readPage(object, block, lsn, page);
+  };
+  return new Proxy(timeline, {
+    get(of, name) {
+      if (name === 'readPage') return readPage;
+      const value: unknown = Reflect.get(of, name, of);
+      return typeof value === 'function' ? (value.bind(of) as unknown) : value;
+    },
+  });
+}
+
+function referenceTo(rel: number, block: number): NonNullable<RecordSpec['blocks']>[number] {
   const tuple = data([2, 1], [2, 0x0802], [1, 24], [1, 0], [4, 7]);
-  const blocks = [{ id: 0, spc: 1663, db: 5, rel: 16384, fork: 0, block, willInit: true, data: tuple }];
-  return { rmid: RM_HEAP_ID, info: INIT_PAGE, xid: 1000, mainData: data([2, 1], [1, 0]), blocks };
+  return { id: 0, spc: 1663, db: 5, rel, fork: 0, block, willInit: true, data: tuple };
+}
+
+function heapRecord(block: number): RecordSpec {
+  return {
+    rmid: RM_HEAP_ID,
+    info: INIT_PAGE,
+    xid: 1000,
+    mainData: data([2, 1], [1, 0]),
+    blocks: [referenceTo(16384, block)],
+  };
+}
+
+function unhurried(): Pacer {
+  return new Pacer(() => 0, NO_LOAD);
 }
 
 /** Each look at the clock finds that a slice is over. */
 function hurried(): Pacer {
   let ms = 0;
-  return new Pacer(
-    () => ms++,
-    () => undefined,
-  );
+  return new Pacer(() => ms++, NO_LOAD);
 }

@@ -1,4 +1,4 @@
-import type { Lsn } from '@zenith/base';
+import { AssertionError, type Lsn } from '@zenith/base';
 import { WalRecord, WalStreamDecoder } from '@zenith/pg-format';
 import { PageserverError } from '../errors.ts';
 import type { Pacer } from './pacer.ts';
@@ -30,7 +30,7 @@ export class WalApplier {
   }
 
   /**
-   * Decodes `bytes` and ingests every record that is whole; they are borrowed until the promise settles, and only one call may be under way.
+   * Decodes `bytes` and ingests every record that is whole; they are borrowed until the promise settles, and only one call may be under way. When it throws, the target is at the end of the last record before what is wrong, and nothing else may be applied.
    * @throws PageserverError `wal-source-failed` when the bytes are not valid WAL: nothing of what is invalid was ingested, another source may do better
    * @throws CorruptionError when a valid record cannot be understood: the timeline cannot be followed any further
    */
@@ -40,8 +40,14 @@ export class WalApplier {
     let untilCheck = RECORDS_PER_PAUSE_CHECK;
     decoder.push(bytes);
     while (decoder.next(record)) {
-      const work = this.#ingest.ingest(record);
-      if (work !== undefined) await work;
+      let work: Promise<void> | undefined;
+      try {
+        work = this.#ingest.ingest(record);
+        if (work !== undefined) await work;
+      } catch (error) {
+        if (!(error instanceof AssertionError)) this.#ingest.abandon();
+        throw error;
+      }
       if (--untilCheck > 0 && work === undefined) continue;
       untilCheck = RECORDS_PER_PAUSE_CHECK;
       const pause = this.#pacer.pause();

@@ -121,6 +121,8 @@ export class WalIngest {
   #unknownRecords = 0;
   /** End of the last record whose ingest began. */
   #position: Lsn;
+  /** End of the last record that was ingested whole. */
+  #wholeUpTo: Lsn;
 
   /**
    * Begins at the head of `target`, with what is stored there.
@@ -129,6 +131,7 @@ export class WalIngest {
   constructor(target: IngestTarget, pacer: Pacer) {
     const lsn = target.lastRecordLsn;
     this.#position = lsn;
+    this.#wholeUpTo = lsn;
     this.#checkpointObject = target.intern(ObjectKind.checkpoint, 0, 0, 0, 0);
     const counters = new ClusterCounters(existing(target, target.readSmall(this.#checkpointObject, lsn)));
     const controlFile = existing(target, target.readSmall(target.intern(ObjectKind.controlFile, 0, 0, 0, 0), lsn));
@@ -149,7 +152,7 @@ export class WalIngest {
   }
 
   /**
-   * For a stream that begins at the head of `target`: `before`, or, when that is not there, a new one that goes on counting. It is not there when a record ended in the middle with what may be tried again, such as the copy of a database
+   * For a stream that begins at the head of `target`: `before`, or, when that is not there, a new one that goes on counting. It is not there when a record was abandoned in the middle because of what may be tried again, such as the copy of a database
    * whose layers could not be fetched: what it knows then is of the middle of that record, which is put again as a whole.
    * @throws as the constructor
    */
@@ -177,7 +180,7 @@ export class WalIngest {
   /**
    * Puts everything that `record` changes, at its end LSN. The record is only borrowed until the call returns.
    * @returns a promise when the record means long work (the copy of a database): no other record may be ingested before it settles
-   * @throws CorruptionError when the record does not add up: the WAL cannot be followed any further
+   * @throws CorruptionError when the record does not add up: the WAL cannot be followed any further. Whatever it throws, {@link abandon} comes next
    */
   ingest(record: WalRecord): Promise<void> | undefined {
     const { counters } = this.#context;
@@ -196,10 +199,16 @@ export class WalIngest {
     return undefined;
   }
 
+  /** The record whose ingest threw is given up: of what it put nothing is left, what came before it is whole. This object is done with: {@link at} makes another for the next stream. */
+  abandon(): void {
+    this.#context.target.abandon(this.#wholeUpTo);
+  }
+
   /** Puts what the record changed of the head's own state. */
   #finish(lsn: Lsn): void {
     const { sizes, counters, target } = this.#context;
     if (sizes.hasChanged) sizes.putChanged(lsn);
+    this.#wholeUpTo = lsn;
     if (!counters.changed) return;
     counters.changed = false;
     target.put(this.#checkpointObject, 0, lsn, ValueKind.image, counters.bytes, 0, SIZE_OF_CHECK_POINT);

@@ -48,6 +48,41 @@ describe('an in-memory layer', () => {
     expect(layer.lsnEnd).toBe(111);
   });
 
+  test('takes back what lies above an LSN, of as many slabs as it is in, and goes on from there', () => {
+    const objects = new ObjectTable();
+    const layer = new InMemoryLayer(lsn(1), new SlabPool(2));
+    const object = objects.intern(ObjectKind.relation, 1, 1, 1, 0);
+    const put = (block: number, at: number, length: number): void =>
+      layer.put(object, block, lsn(at), ValueKind.record, new Uint8Array(length).fill(at), 0, length);
+    for (let at = 1; at <= 100; at++) put(at <= 50 ? at % 10 : at % 20, at, 5000);
+    layer.takeBack(lsn(50));
+    expect([layer.valueCount, layer.valueBytes]).toEqual([50, 50 * 5000]);
+    expect(layer.head(object, 10)).toBe(NO_ENTRY);
+    put(3, 51, 1);
+    put(13, 52, 1);
+    layer.takeBack(lsn(52));
+    layer.freeze(lsn(53));
+    const sort = FrozenKeys.sort(layer, objects);
+    let step = sort.next();
+    while (step.done !== true) step = sort.next();
+    const keys = step.value;
+    const entry = new EntryScratch();
+    const found = Array.from({ length: keys.count }, (_, i): [number, number[]] => {
+      const lsns: number[] = [];
+      for (let next = layer.head(object, keys.block(i)); next !== NO_ENTRY; next = entry.previous) {
+        layer.entry(next, entry);
+        expect(bytesOf(entry).every((byte) => byte === entry.lsn)).toBe(true);
+        lsns.unshift(entry.lsn);
+      }
+      return [keys.block(i), lsns];
+    });
+    const expected = Array.from({ length: 20 }, (_, block): [number, number[]] => {
+      const kept = Array.from({ length: 50 }, (__, n) => n + 1).filter((at) => at % 10 === block);
+      return [block, block === 3 ? [...kept, 51] : block === 13 ? [52] : kept];
+    });
+    expect(found).toEqual(expected);
+  });
+
   test('gives its keys in key order and their values oldest first', () => {
     const objects = new ObjectTable();
     const layer = new InMemoryLayer(lsn(1), new SlabPool(2));

@@ -113,7 +113,7 @@ export class InMemoryLayer {
     return this.#values;
   }
 
-  /** How many keys the layer holds. */
+  /** How many keys the layer holds, those included whose values were all taken back. */
   get keyCount(): number {
     return this.#heads.count;
   }
@@ -162,6 +162,25 @@ export class InMemoryLayer {
     this.#lastLsn = lsn;
     this.#values++;
     this.#valueBytes += length;
+  }
+
+  /** Takes back every value above `lsn`. Looks at each key: for what is rare. The memory comes back with the layer's. */
+  takeBack(lsn: Lsn): void {
+    assert(this.#frozenAt === undefined, 'what is frozen stays');
+    if (this.#lastLsn <= lsn) return;
+    const value = new EntryScratch();
+    this.#heads.replaceAll((head) => {
+      let entry = head;
+      while (entry !== NO_ENTRY) {
+        this.entry(entry, value);
+        if (value.lsn <= lsn) break;
+        this.#values--;
+        this.#valueBytes -= value.length;
+        entry = value.previous;
+      }
+      return entry;
+    });
+    this.#lastLsn = lsn;
   }
 
   /** The newest entry of a key, or NO_ENTRY. */

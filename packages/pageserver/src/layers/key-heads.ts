@@ -76,6 +76,15 @@ export class KeyHeads {
     return before;
   }
 
+  /** Replaces the newest entry of every key; one that is left without an entry stays a key. @param replace gives the new one for the old, or {@link NO_ENTRY} */
+  replaceAll(replace: (entry: number) => number): void {
+    for (const stripe of this.#stripes) {
+      if (stripe === undefined) continue;
+      for (let slot = 0; slot < stripe.length; slot += SLOT_WORDS)
+        if (stripe[slot] !== -1) stripe[slot + 2] = replace(stripe[slot + 2] as number);
+    }
+  }
+
   /** Calls `visit` for the keys of one of the 256 stripes, in no order. */
   forEachInStripe(stripe: number, visit: (object: number, block: number) => void): void {
     const table = this.#stripes[stripe];

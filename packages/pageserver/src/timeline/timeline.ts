@@ -170,6 +170,18 @@ export class Timeline {
     return this.#state.shared.counts.pagesRead;
   }
 
+  /**
+   * The record that was being put is given up: takes back what of it was put, everything above `lsn`, and advances to there, the end of the last whole record. It may be put again, from its beginning.
+   * A record that has noted its commit is never given up.
+   */
+  abandon(lsn: Lsn): void {
+    const { commitTail, memoryLayers } = this.#state;
+    assert(commitTail === undefined || commitTail.lastLsn <= lsn, 'a record that notes its commit is put whole');
+    const [layer] = memoryLayers;
+    if (layer?.frozen === false) layer.takeBack(lsn);
+    this.advance(lsn);
+  }
+
   /** Undefined when ingest may go on; otherwise resolves when it may: too much waits to be flushed. To be asked between records. */
   backpressure(): Promise<void> | undefined {
     if (!this.#full() || this.#state.isRemoved) return undefined;
