@@ -1,4 +1,5 @@
 import { assert, type Lsn } from '@zenith/base';
+import { KeyRanges } from '../key-space/key-ranges.ts';
 import type { ObjectId, ObjectTable } from '../key-space/object-table.ts';
 import type { KeyRange } from '../key-space/stored-key.ts';
 import type { LayerFile, Segment } from './layer-file.ts';
@@ -22,6 +23,8 @@ export class Tier {
   /** In key order. */
   readonly layers: readonly LayerFile[];
   #closed: readonly LayerFile[] = [];
+  /** Where the layers are, for look-ups while some are closed. */
+  #ranges: KeyRanges | undefined;
   readonly #segments = new Map<ObjectId, Segment | readonly Segment[]>();
 
   /** @param layers of one kind and one LSN range, with disjoint keys; at least one */
@@ -33,7 +36,14 @@ export class Tier {
     this.lsnStart = first.name.lsnStart;
     this.lsnEnd = first.name.lsnEnd;
     this.layers = layers.toSorted((a, b) => (a.name.keys.start < b.name.keys.start ? -1 : 1));
+    let before: LayerFile | undefined;
     for (const layer of this.layers) {
+      // A look-up opens at most one of them for a key.
+      assert(
+        before === undefined || before.name.keys.end <= layer.name.keys.start,
+        'the layers of a tier hold disjoint keys',
+      );
+      before = layer;
       assert(
         layer.identity.kind === this.kind && layer.name.lsnStart === this.lsnStart && layer.name.lsnEnd === this.lsnEnd,
         'the layers of a tier cover the same LSNs',
@@ -42,14 +52,15 @@ export class Tier {
     this.layerOpened();
   }
 
-  /** Those of the layers that are closed: what is in them no look-up finds. */
-  get closed(): readonly LayerFile[] {
-    return this.#closed;
+  /** True while layers are closed: what is in them no look-up finds. */
+  get isPartlyClosed(): boolean {
+    return this.#closed.length > 0;
   }
 
   /** A layer of the tier has been opened: look-ups find from now on what is in it. */
   layerOpened(): void {
     this.#closed = this.layers.filter((layer) => !layer.isOpen);
+    if (this.#closed.length === 0) this.#ranges = undefined;
     this.#segments.clear();
     for (const layer of this.layers) {
       for (const segment of layer.segments) {
@@ -60,6 +71,21 @@ export class Tier {
         );
       }
     }
+  }
+
+  /**
+   * Opens the closed layer that may hold (object, block), if there is one and its file is here. Takes no longer than a few look-ups when there is none.
+   * @returns it when its file is not here
+   * @throws CorruptionError
+   */
+  openAt(object: ObjectId, block: number, objects: ObjectTable): LayerFile | undefined {
+    if (this.#closed.length === 0) return undefined;
+    this.#ranges ??= new KeyRanges(this.layers.length, (index) => (this.layers[index] as LayerFile).name.keys);
+    const layer = this.layers[this.#ranges.find(objects, object, block)];
+    if (layer === undefined || layer.isOpen) return undefined;
+    if (!layer.openHere(objects)) return layer;
+    this.layerOpened();
+    return undefined;
   }
 
   /**

@@ -5,7 +5,6 @@ import type { InMemoryLayer } from '../layers/in-memory-layer.ts';
 import { AbsentLayerError } from '../layers/absent-layer-error.ts';
 import { NO_ENTRY } from '../layers/key-heads.ts';
 import type { Tier } from '../layers/layer-map.ts';
-import { afterStoredKey } from '../key-space/stored-key.ts';
 import type { ReadPlan } from './read-plan.ts';
 import type { TimelineView } from './view.ts';
 
@@ -35,7 +34,7 @@ export function locate(
     for (const tier of at.layerMap.tiers) {
       if (tier.lsnStart > limit) continue;
       if (tier.lsnEnd <= floor) return true;
-      if (tier.closed.length > 0) requireOpenAt(at, tier, object, block);
+      if (tier.isPartlyClosed) requireOpenAt(at, tier, object, block);
       if (locateInTier(tier, object, block, limit, floor, plan)) return true;
     }
     const ancestor = at.ancestorView;
@@ -45,11 +44,10 @@ export function locate(
   }
 }
 
-/** Opens every layer of a tier that may hold (object, block). @throws AbsentLayerError; CorruptionError */
+/** Opens the layer of a tier that may hold (object, block). @throws AbsentLayerError; CorruptionError */
 export function requireOpenAt(view: TimelineView, tier: Tier, object: ObjectId, block: number): void {
-  const start = view.objects.storedKey(object, block);
-  const absent = tier.open({ start, end: afterStoredKey(start) }, view.objects);
-  if (absent.length > 0) throw new AbsentLayerError(absent);
+  const absent = tier.openAt(object, block, view.objects);
+  if (absent !== undefined) throw new AbsentLayerError([absent]);
 }
 
 function locateInMemory(

@@ -51,7 +51,7 @@ export function pageHistory(
     for (const layer of at.memoryLayers) if (layer.lsnStart <= limit) addMemory(collector, layer, object, block, limit);
     for (const tier of at.layerMap.tiers) {
       if (tier.lsnStart > limit || collector.full) continue;
-      if (tier.closed.length > 0) requireOpenAt(at, tier, object, block);
+      if (tier.isPartlyClosed) requireOpenAt(at, tier, object, block);
       addTier(collector, tier, object, block, limit);
     }
     const ancestor: TimelineView['ancestorView'] = at.ancestorView;
