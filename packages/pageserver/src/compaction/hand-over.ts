@@ -28,11 +28,13 @@ async function runOn(
   work: LayerWork,
   signal: AbortSignal,
 ): Promise<LayerJobResult> {
+  // A flush looks at layers for few pages, if for any, and there may be 100,000 of them: to name, map and lend each would keep reads waiting.
+  const isIndexed = work.kind === 'flush';
   const layers = new Map<string, LayerFile>();
   const timelines: JobTimeline[] = [];
   for (let at: TimelineState | undefined = state; at !== undefined; at = at.ancestor?.state) {
-    for (const { layer } of at.layerMap.placed) layers.set(layer.path, layer);
-    timelines.push(describe(at));
+    if (!isIndexed) for (const { layer } of at.layerMap.placed) layers.set(layer.path, layer);
+    timelines.push(describe(at, isIndexed));
   }
   const job: LayerJob = {
     tenant: state.tenant,
@@ -44,7 +46,9 @@ async function runOn(
     work,
   };
   // What is fetched for it meanwhile is held until its partition is written.
-  const lent = [...layers.values()].filter(({ isResident }) => isResident).map(({ path }) => path);
+  const lent = isIndexed
+    ? timelines.map(({ layersDirectory }) => layersDirectory)
+    : [...layers.values()].filter(({ isResident }) => isResident).map(({ path }) => path);
   const takeBack = state.shared.loans.lend(lent);
   try {
     const ended = await workers.run(job, dutiesOf(state, layers, signal), signal);
@@ -55,9 +59,11 @@ async function runOn(
   }
 }
 
-function describe(state: TimelineState): JobTimeline {
-  const { pgMajor, layersDirectory, initialLsn, lastRecordLsn, gcCutoff, retained, layerMap, objects } = state;
-  const layers = layerMap.placed.map(({ layer, level }): JobLayer => ({
+function describe(state: TimelineState, isIndexed: boolean): JobTimeline {
+  const { pgMajor, directory, layersDirectory, initialLsn, lastRecordLsn, gcCutoff, retained, objects } = state;
+  const { placed } = state.layerMap;
+  const described = isIndexed ? placed.filter(({ layer }) => !layer.isResident) : placed;
+  const layers = described.map(({ layer, level }): JobLayer => ({
     fileName: state.fileNameOf(layer),
     kind: layer.identity.kind,
     level,
@@ -68,8 +74,10 @@ function describe(state: TimelineState): JobTimeline {
   const ancestorLsn = state.ancestor?.lsn;
   return {
     pgMajor,
+    directory,
     layersDirectory,
     layers,
+    isIndexed,
     initialLsn,
     lastRecordLsn,
     gcCutoff,

@@ -120,6 +120,8 @@ describe('a flush in a worker', () => {
       fill(child, 2 * VALUES + 1);
       await branch.flush();
       expect(run).toHaveBeenCalledTimes(workers === undefined ? 0 : 3);
+      // Two of them had older layers to look at; none was told of any.
+      expect(run.mock.calls.flatMap(([{ timelines }]) => timelines.flatMap(({ layers }) => layers))).toEqual([]);
       expectSame(child, [1, VALUES, 2 * VALUES, 3 * VALUES]);
       for (const timeline of [1, 2])
         for (const name of readdirSync(layersOf(folder, timeline)))
@@ -243,6 +245,39 @@ describe('a flush in a worker', () => {
     expect((await compacting).mergedLayers).toBe(2);
     expect(run.mock.calls.map(([{ work }]) => work.kind)).toEqual(['flush', 'merge', 'flush', 'merge', 'images']);
     expectSame(writer, [1, VALUES, 2 * VALUES]);
+    await store.close();
+  });
+
+  test('keeps the layers that compaction replaces meanwhile, of its ancestor too, on the disk until it is done', async () => {
+    const store = open('store', pool);
+    const writer = await timelineIn(store);
+    fill(writer, 1);
+    await writer.timeline.flush();
+    const branch = await store.createBranch(TENANT, timelineId(2), timelineId(1), at(VALUES));
+    const child = new ModelWriter(branch, new StorageModel(at(VALUES), { model: writer.model, lsn: at(VALUES) }));
+    fill(child, VALUES + 1);
+    await branch.flush();
+    fill(child, 2 * VALUES + 1);
+    writeFileSync(fault('hold'), '');
+    const flushed = branch.flush();
+    await held();
+    const old = [writer, child].map(namesIn);
+    // Workers that are not held.
+    process.env[FAULTS_FOLDER] = directory;
+    const second = new LayerWorkerPool({ count: 1, entry: ENTRY });
+    run.mockImplementation((...job) => second.run(...job));
+    await writer.timeline.compact();
+    await branch.compact();
+    await second.close();
+    expect(namesIn(writer)).not.toEqual(old[0]);
+    expect(namesIn(child)).not.toEqual(old[1]);
+    for (const [index, names] of old.entries())
+      expect(readdirSync(layersOf('store', index + 1))).toEqual(expect.arrayContaining(names));
+    rmSync(fault('hold'));
+    await flushed;
+    for (const [index, one] of [writer, child].entries())
+      expect(readdirSync(layersOf('store', index + 1)).sort()).toEqual(namesIn(one));
+    expectSame(child, [1, VALUES, 2 * VALUES, 3 * VALUES]);
     await store.close();
   });
 

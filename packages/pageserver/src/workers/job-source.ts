@@ -10,11 +10,12 @@ import { LayerMap } from '../layers/layer-map.ts';
 import { parseLayerName } from '../layers/layer-name.ts';
 import { CorruptionError } from '@zenith/base';
 import { PageReader } from '../timeline/page-reader.ts';
+import { decodeIndex, INDEX_FILE } from '../timeline/timeline-index.ts';
 import type { PageRedo } from '../timeline/redo.ts';
 import { StorageCounts } from '../timeline/storage-counts.ts';
 import type { TimelineView } from '../timeline/view.ts';
 import type { GenerationsTaken } from './generations-taken.ts';
-import type { JobTimeline, LayerJob, LayerWork } from './layer-job.ts';
+import type { JobLayer, JobTimeline, LayerJob } from './layer-job.ts';
 
 /** Index blocks that a worker keeps. Unit: bytes. */
 const INDEX_CACHE_BYTES = 16 * 1024 * 1024;
@@ -28,7 +29,7 @@ const SLICE_MS = 20;
 /** What a job works on, and its layers. */
 export interface JobSource {
   readonly source: CompactionSource;
-  /** Every layer of the timeline and its ancestors by path. */
+  /** Every layer of the timeline and its ancestors by path; of those that are found by an index what was looked at. */
   readonly layers: ReadonlyMap<string, LayerFile>;
   /** Closes files. */
   close(): void;
@@ -54,7 +55,8 @@ export function openJob(job: LayerJob, taken: GenerationsTaken, fileSystem: File
   for (const [index, described] of [...job.timelines.entries()].toReversed()) {
     const { ancestorLsn: lsn } = described;
     const ancestorView = view === undefined || lsn === undefined ? undefined : { view, lsn };
-    const layerMap = openLayers(described, access, objects, layers, job.work.kind);
+    const open = (): LayerMap => openLayers(described, access, objects, layers);
+    const layerMap = described.isIndexed ? onceAskedFor(open) : whole(open());
     view = viewOf(described, index, objects, index === 0 ? frozen : [], layerMap, ancestorView);
   }
   const generations = new Uint32Array(job.generations);
@@ -81,7 +83,7 @@ function viewOf(
   number: number,
   objects: ObjectTable,
   memoryLayers: readonly InMemoryLayer[],
-  layerMap: LayerMap,
+  layerMap: () => LayerMap,
   ancestorView: TimelineView['ancestorView'],
 ): TimelineView {
   const { pgMajor, initialLsn, lastRecordLsn, gcCutoff, retained } = described;
@@ -90,7 +92,9 @@ function viewOf(
     pgMajor,
     objects,
     memoryLayers,
-    layerMap,
+    get layerMap() {
+      return layerMap();
+    },
     isRemoved: false,
     lastRecordLsn,
     initialLsn,
@@ -100,21 +104,42 @@ function viewOf(
   };
 }
 
+function whole(map: LayerMap): () => LayerMap {
+  return () => map;
+}
+
+function onceAskedFor(open: () => LayerMap): () => LayerMap {
+  let map: LayerMap | undefined;
+  return () => (map ??= open());
+}
+
+/** The layers that the index on disk names now: those of the job, or what compaction has made of them since. They are lent, so that their files stay. */
+function indexedLayers({ directory, layers }: JobTimeline, fileSystem: FileSystem): readonly JobLayer[] {
+  const path = `${directory}/${INDEX_FILE}`;
+  const bytes = fileSystem.readFile(path);
+  if (bytes === undefined) throw new CorruptionError('the index does not exist', { source: path });
+  const absent = new Map(layers.map((layer) => [layer.fileName, layer]));
+  return decodeIndex(bytes, path).layers.map(
+    (layer) => absent.get(layer.fileName) ?? { ...layer, isResident: true, summary: undefined },
+  );
+}
+
 function openLayers(
-  { layersDirectory, layers }: JobTimeline,
+  described: JobTimeline,
   access: LayerAccess,
   objects: ObjectTable,
   byPath: Map<string, LayerFile>,
-  work: LayerWork['kind'],
 ): LayerMap {
+  const { layersDirectory, isIndexed } = described;
+  const layers = isIndexed ? indexedLayers(described, access.fileSystem) : described.layers;
   const placed = layers.map(({ fileName, kind, level, fileBytes, isResident, summary }) => {
     const name = parseLayerName(fileName);
     if (name === undefined) throw new CorruptionError(`'${fileName}' is no layer's name`);
     const path = `${layersDirectory}/${fileName}`;
     const layer = new LayerFile(access, path, { name, kind, fileBytes }, objects, isResident);
     if (summary !== undefined) layer.openBySummary(summary, objects);
-    // This process has opened it before: it was damaged since. A flush hardly ever looks at layers, and opens those it does look at.
-    else if (work !== 'flush' && !layer.openHere(objects)) throw damageOf(layer);
+    // This process has opened it before: it was damaged since. Of many, of which few are looked at, those are opened then.
+    else if (!isIndexed && !layer.openHere(objects)) throw damageOf(layer);
     byPath.set(path, layer);
     return { layer, level };
   });

@@ -23,8 +23,13 @@ export interface JobLayer {
 /** What a worker sees of a timeline: what is in its layer files. */
 export interface JobTimeline {
   readonly pgMajor: PgMajor;
+  /** The timeline's folder, which has its index. */
+  readonly directory: string;
   readonly layersDirectory: string;
+  /** Every layer; with `isIndexed` those alone whose files are not here. */
   readonly layers: readonly JobLayer[];
+  /** The worker finds the layers in the timeline's index, when it first looks at one: for what looks at few, if at any, however many there are. */
+  readonly isIndexed: boolean;
   readonly initialLsn: Lsn;
   readonly lastRecordLsn: Lsn;
   readonly gcCutoff: Lsn;
