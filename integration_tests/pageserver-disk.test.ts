@@ -102,4 +102,29 @@ describe.skipIf(reason !== undefined)('the disk of the pageserver', () => {
       ]);
     },
   );
+
+  test('full: killed and started again without room it serves reads, and everything acknowledged is there when there is some', async () => {
+    await start('.');
+    await zenith.run('branch', 'reader', 'main');
+    await zenith.startPostgres('reader');
+    disk.fill();
+    await zenith.query('main', 'insert into t select i, md5(i::text) from generate_series(20001, 30000) i');
+    await zenith.kill('pageserver');
+    disk.fill();
+    await zenith.run('start');
+    disk.fill();
+    expect(await zenith.query('reader', SUMS)).toEqual(await expected(20_000));
+    expect(await zenith.query('main', SUMS)).toEqual(await expected(30_000));
+    await zenith.kill('pageserver');
+    await zenith.run('start');
+    expect(await zenith.query('reader', SUMS)).toEqual(await expected(20_000));
+    disk.free();
+    const { commitLsn } = await zenith.branch('main');
+    await expect
+      .poll(async () => parseLsn((await timeline()).diskConsistentLsn), { timeout: 120_000 })
+      .toBeGreaterThanOrEqual(commitLsn);
+    await zenith.run('branch', 'later', `main@${formatLsn(commitLsn)}`);
+    await zenith.startPostgres('later');
+    expect(await zenith.query('later', SUMS)).toEqual(await expected(30_000));
+  });
 });

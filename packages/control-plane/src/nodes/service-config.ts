@@ -1,6 +1,6 @@
 import { mkdirSync, readFileSync } from 'node:fs';
 import { ControlPlaneError, isSystemError } from '../errors.ts';
-import { replaceFile } from '../metadata/replace-file.ts';
+import { overwriteJson, replaceFile } from '../metadata/replace-file.ts';
 import type { SafekeeperRecord, SafekeepersRecord } from '../metadata/records.ts';
 import type { RepositoryConfig } from '../repository/config.ts';
 import type { ServiceLayout } from '../repository/layout.ts';
@@ -31,7 +31,7 @@ export function safekeeperConfig(config: RepositoryConfig, node: SafekeeperRecor
 }
 
 /**
- * Writes a service's configuration file, unless it says the same already: on a full disk there is no room for another. What the file holds beside the given keys stays: options that a person added by hand.
+ * Writes a service's configuration file, unless it says the same already. On a full disk, where there is no room for another file, it is written over the one there is: a service that can be read from starts there, too. What the file holds beside the given keys stays: options that a person added by hand.
  * @throws ControlPlaneError `repository-invalid` when there is a file that is not a JSON object; `system`
  */
 export function writeServiceConfig(layout: ServiceLayout, content: Readonly<Record<string, unknown>>): void {
@@ -39,7 +39,13 @@ export function writeServiceConfig(layout: ServiceLayout, content: Readonly<Reco
   const before = readText(layout.configFile);
   const merged = { ...(before === undefined ? {} : parseObject(layout.configFile, before)), ...content };
   const text = `${JSON.stringify(merged, undefined, 2)}\n`;
-  if (text !== before) replaceFile(layout.configFile, text);
+  if (text === before) return;
+  try {
+    replaceFile(layout.configFile, text);
+  } catch (error) {
+    if (before === undefined || !isSystemError((error as Error).cause, 'ENOSPC')) throw error;
+    overwriteJson(layout.configFile, text);
+  }
 }
 
 function readText(path: string): string | undefined {
