@@ -135,6 +135,23 @@ function tierName(level: number, layer: LayerFile): string {
   return `${level} ${layer.identity.kind} ${layer.name.lsnStart} ${layer.name.lsnEnd}`;
 }
 
+function tiersOf(placed: readonly PlacedLayer[]): readonly Tier[] {
+  const groups = new Map<string, PlacedLayer[]>();
+  for (const one of placed) {
+    const name = tierName(one.level, one.layer);
+    const group = groups.get(name);
+    if (group === undefined) groups.set(name, [one]);
+    else group.push(one);
+  }
+  return [...groups.values()].map(
+    (group) =>
+      new Tier(
+        (group[0] as PlacedLayer).level,
+        group.map(({ layer }) => layer),
+      ),
+  );
+}
+
 /** Negative when tier `a` is read before tier `b`, because it may hold newer values. An image at an LSN includes the deltas up to it and comes before them. */
 function newerFirst(a: Tier, b: Tier): number {
   return b.lsnEnd - a.lsnEnd || b.kind - a.kind || b.lsnStart - a.lsnStart;
@@ -149,31 +166,10 @@ export class LayerMap {
   /** Every layer with its level. */
   readonly placed: readonly PlacedLayer[];
 
-  /**
-   * @param known tiers to use again where they have the same layers
-   * @throws AssertionError when delta tiers overlap
-   */
-  constructor(placed: readonly PlacedLayer[], known: readonly Tier[] = []) {
+  /** @throws AssertionError when delta tiers overlap */
+  constructor(placed: readonly PlacedLayer[], tiers = tiersOf(placed)) {
     this.placed = placed;
-    const knownByName = new Map(known.map((tier) => [tierName(tier.level, tier.layers[0] as LayerFile), tier]));
-    const groups = new Map<string, PlacedLayer[]>();
-    for (const one of placed) {
-      const name = tierName(one.level, one.layer);
-      const group = groups.get(name);
-      if (group === undefined) groups.set(name, [one]);
-      else group.push(one);
-    }
-    this.tiers = [...groups]
-      .map(([name, group]) => {
-        const layers = group.map((one) => one.layer);
-        const before = knownByName.get(name);
-        return before !== undefined &&
-          before.layers.length === layers.length &&
-          layers.every((layer) => before.layers.includes(layer))
-          ? before
-          : new Tier((group[0] as PlacedLayer).level, layers);
-      })
-      .sort(newerFirst);
+    this.tiers = tiers.toSorted(newerFirst);
     let below = Number.POSITIVE_INFINITY;
     for (const tier of this.tiers) {
       if (tier.kind !== LayerKind.delta) continue;
@@ -182,9 +178,19 @@ export class LayerMap {
     }
   }
 
-  /** The next map: without `removed`, with `added`. */
+  /** The next map: without `removed`, with `added`. Tiers that the change is not about are used again. */
   with(added: readonly PlacedLayer[], removed: ReadonlySet<LayerFile>): LayerMap {
-    return new LayerMap([...this.placed.filter((one) => !removed.has(one.layer)), ...added], this.tiers);
+    const stay = removed.size === 0 ? this.placed : this.placed.filter((one) => !removed.has(one.layer));
+    const names = new Set(added.map(({ level, layer }) => tierName(level, layer)));
+    const tiers: Tier[] = [];
+    const changed: PlacedLayer[] = [...added];
+    for (const tier of this.tiers) {
+      const { level, layers } = tier;
+      const left = removed.size === 0 ? layers : layers.filter((layer) => !removed.has(layer));
+      if (left.length === layers.length && !names.has(tierName(level, layers[0] as LayerFile))) tiers.push(tier);
+      else for (const layer of left) changed.push({ layer, level });
+    }
+    return new LayerMap([...stay, ...added], [...tiers, ...tiersOf(changed)]);
   }
 
   /** The delta tiers that were flushed and not compacted yet, newest first. */
