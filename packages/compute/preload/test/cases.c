@@ -165,7 +165,10 @@ static void truncation_forgets(struct world *world) {
     uint32_t rel;
     CHECK(pread(fd, &rel, 4, 50 * BLOCK_SIZE + 16) == 4 && rel == REL);
     int reader = open_relation(O_RDONLY);
-    CHECK(ftruncate(reader, 0) == -1 && read_version(fd, 20) == 0 && segment_of(REL)->remote == 51); /* failed: nothing is forgotten */
+    uint32_t missing = segment_of(REL)->missing;
+    CHECK(ftruncate(reader, 30 * BLOCK_SIZE + 100) == -1 && segment_of(REL)->remote == 51); /* failed: but for the block it cuts in two, which was fetched, all is as before */
+    CHECK(segment_of(REL)->missing == missing - 1 && read_version(fd, 40) == 0 && segment_of(REL)->missing < missing - 1);
+    CHECK(ftruncate(reader, 0) == -1 && read_version(fd, 20) == 0 && segment_of(REL)->remote == 51); /* nothing is forgotten */
     CHECK(truncate(FILE_NAME, 10 * BLOCK_SIZE) == 0 && segment_of(REL)->remote == 10);
     CHECK(truncate(FILE_NAME, 0) == 0 && segment_of(REL)->missing == 0);
 }
