@@ -1,23 +1,23 @@
 import { AssertionError, assert, formatLsn, type Lsn, type TenantId, type TimelineId } from '@zenith/base';
 import type { Page, PgMajor } from '@zenith/pg-format';
 import { compact, type CompactionResult } from '../compaction/compact.ts';
-import { encodeBatch } from '../commit-times/commit-batch.ts';
 import { CommitTail } from '../commit-times/commit-tail.ts';
 import type { CommitTime } from '../commit-times/commit-time.ts';
 import { lastCommit } from '../commit-times/find-commit.ts';
 import { lsnAtTime } from '../commit-times/lsn-at-time.ts';
+import { putCommits } from '../commit-times/put-commits.ts';
 import { transactionEnds, type TransactionEnd, type TransactionInWal } from '../commit-times/transaction-ends.ts';
 import { collect, type CollectionResult } from '../gc/collect.ts';
 import type { Lease } from '../gc/leases.ts';
 import type { CollectionPlan } from '../gc/plan.ts';
-import { ObjectKind } from '../key-space/object.ts';
+import type { ObjectKind } from '../key-space/object.ts';
 import { NO_OBJECT, type ObjectId } from '../key-space/object-table.ts';
-import { ValueKind } from '../key-space/value.ts';
+import type { ValueKind } from '../key-space/value.ts';
 import { describeLayers, type DescribedLayers } from './describe-layers.ts';
 import { StorageError } from './errors.ts';
 import { fetching, hasRemedy } from './fetch-layers.ts';
 import { findObject } from './find-object.ts';
-import { flushOldest } from './flush.ts';
+import { Flusher } from './flusher.ts';
 import { LsnWaiters, type WaitOptions } from './lsn-waiters.ts';
 import { pageHistory, type HistoryLimits, type PageHistory } from './page-history.ts';
 import { openLayers } from './open-layers.ts';
@@ -47,16 +47,11 @@ export class Timeline {
   readonly #closing = new AbortController();
   /** A put has been made above lastRecordLsn: the open layer must not be frozen now. */
   #inRecord = false;
+  /** The open layer is to be frozen at the end of the record that is being put. */
   #freezeWanted = false;
   #isClosing = false;
-  #reportedBytes = 0;
-  #frozenBytes = 0;
-  #flushing: Promise<void> | undefined;
+  readonly #flusher: Flusher;
   #compacting: Promise<CompactionResult | CollectionResult> | undefined;
-  #retry: NodeJS.Timeout | undefined;
-  #room: { readonly promise: Promise<void>; readonly resolve: () => void } | undefined;
-  #flushError: Error | undefined;
-  #flushFailures = 0;
   #compactionError: Error | undefined;
 
   /** Made by the store. */
@@ -68,6 +63,9 @@ export class Timeline {
     this.initialLsn = state.initialLsn;
     this.ancestor = ancestor;
     this.#waiters = new LsnWaiters(state.shared.options.waitersMax);
+    this.#flusher = new Flusher(state, this.#closing.signal, () => {
+      if (state.shared.options.compactInBackground) this.#compactInBackground();
+    });
   }
 
   /** Everything up to here has been put: the end of a WAL record. */
@@ -87,18 +85,17 @@ export class Timeline {
 
   /** Memory of the layer that ingest fills now. Unit: bytes. */
   get openLayerBytes(): number {
-    const first = this.#state.memoryLayers[0];
-    return first === undefined || first.frozen ? 0 : first.memoryBytes;
+    return this.#flusher.openLayerBytes;
   }
 
   /** True from a flush that failed to the next that succeeds. */
   get isFlushFailing(): boolean {
-    return this.#flushError !== undefined;
+    return this.#flusher.error !== undefined;
   }
 
   /** Counts and sizes, for metrics and people. */
   get statistics(): TimelineStatistics {
-    return timelineStatistics(this.#state, this.#waiters.count, this.#flushError, this.#compactionError);
+    return timelineStatistics(this.#state, this.#waiters.count, this.#flusher.error, this.#compactionError);
   }
 
   /** How large it is. @param sharedUpTo the last LSN at which a branch leaves it, if one does @throws CorruptionError; what {@link fetching} throws */
@@ -146,7 +143,7 @@ export class Timeline {
     const state = this.#state;
     state.commitTail ??= new CommitTail(lastCommit(state, state.lastRecordLsn));
     state.commitTail.add(lsn, time);
-    if (state.commitTail.isFull) this.#putCommits(state.commitTail, lsn);
+    if (state.commitTail.isFull) putCommits(state, state.commitTail, lsn);
     this.#inRecord = true;
   }
 
@@ -157,11 +154,10 @@ export class Timeline {
     state.lastRecordLsn = lsn;
     this.#inRecord = false;
     this.#waiters.wake(lsn);
-    const bytes = this.openLayerBytes;
-    if (bytes !== this.#reportedBytes) this.#report(bytes);
-    if (bytes >= state.shared.options.checkpointDistanceBytes || this.#freezeWanted) {
+    this.#flusher.noteGrowth();
+    if (this.openLayerBytes >= state.shared.options.checkpointDistanceBytes || this.#freezeWanted) {
       this.#freeze();
-      this.#flushInBackground();
+      this.#flusher.runInBackground();
     }
   }
 
@@ -184,10 +180,7 @@ export class Timeline {
 
   /** Undefined when ingest may go on; otherwise resolves when it may: too much waits to be flushed. To be asked between records. */
   backpressure(): Promise<void> | undefined {
-    if (!this.#full() || this.#state.isRemoved) return undefined;
-    this.#flushInBackground();
-    this.#room ??= deferred();
-    return this.#room.promise;
+    return this.#state.isRemoved ? undefined : this.#flusher.backpressure();
   }
 
   /**
@@ -308,8 +301,8 @@ export class Timeline {
   async flush(): Promise<void> {
     const goal = this.lastRecordLsn;
     while (this.diskConsistentLsn < goal) {
-      if (this.#flushing === undefined && !this.#inRecord) this.#freeze();
-      await this.#flushFrozen();
+      if (!this.#flusher.isRunning && !this.#inRecord) this.#freeze();
+      await this.#flusher.run();
       // A record is being put: its advance() freezes.
       if (this.diskConsistentLsn < goal && this.#inRecord) {
         this.#freezeWanted = true;
@@ -394,24 +387,24 @@ export class Timeline {
     if (this.#inRecord) this.#freezeWanted = true;
     else if (this.openLayerBytes > 0) {
       this.#freeze();
-      this.#flushInBackground();
+      this.#flusher.runInBackground();
     }
   }
 
   /** Ends background work after a last flush. Waiters fail with `closing`. @throws what the flush threw; the timeline is closed all the same */
   async close(): Promise<void> {
-    clearTimeout(this.#retry);
+    this.#flusher.retryNoMore();
     const closing = closingError();
     this.#isClosing = true;
     this.#waiters.rejectAll(closing);
     try {
       if (!this.#inRecord) await this.flush();
-      else await this.#flushFrozen();
+      else await this.#flusher.run();
     } finally {
       this.#closing.abort(closing);
-      clearTimeout(this.#retry);
+      this.#flusher.retryNoMore();
       await this.#compacting?.catch(() => undefined);
-      await this.#flushing?.catch(() => undefined);
+      await this.#flusher.ended();
     }
   }
 
@@ -429,141 +422,29 @@ export class Timeline {
       });
   }
 
-  /** Stores the newest commits, the last of which is at or before `lsn`; no value is above it. */
-  #putCommits(tail: CommitTail, lsn: Lsn): void {
-    assert((tail.lsns[tail.count - 1] as Lsn) <= lsn, 'a batch of commits is stored at or after the last of them');
-    const bytes = encodeBatch(tail);
-    const object = this.intern(ObjectKind.commitTimes, 0, 0, 0, 0);
-    this.#state.openLayer().put(object, 0, lsn, ValueKind.image, bytes, 0, bytes.length);
-    tail.restart();
-  }
-
   /** The first step of removal: whoever waits for this timeline, ingest included, waits no longer, and nobody reads it any more. */
   beginRemoval(): void {
-    clearTimeout(this.#retry);
+    this.#flusher.retryNoMore();
     this.#isClosing = true;
     this.#state.isRemoved = true;
     this.#waiters.rejectAll(new StorageError('no-such-timeline', 'the timeline was removed'));
-    this.#room?.resolve();
-    this.#room = undefined;
+    this.#flusher.makeWay();
   }
 
   /** The second, when nothing more is put: ends background work without a flush, gives memory and files back. */
   async endRemoval(): Promise<void> {
-    const { memory, access } = this.#state.shared;
+    const { access } = this.#state.shared;
     this.#closing.abort(new StorageError('no-such-timeline', 'the timeline was removed'));
     await this.#compacting?.catch(() => undefined);
-    await this.#flushing?.catch(() => undefined);
-    clearTimeout(this.#retry);
-    memory.open -= this.#reportedBytes;
-    memory.frozen -= this.#frozenBytes;
-    for (const layer of this.#state.memoryLayers) layer.drop();
-    this.#state.memoryLayers = [];
+    await this.#flusher.ended();
+    this.#flusher.retryNoMore();
+    this.#flusher.dropAll();
     for (const { layer } of this.#state.layerMap.placed) access.handles.forget(layer.path);
   }
 
-  #report(bytes: number): void {
-    const { memory } = this.#state.shared;
-    memory.open += bytes - this.#reportedBytes;
-    this.#reportedBytes = bytes;
-    if (memory.open > memory.max / 2) memory.relieve();
-  }
-
-  #full(): boolean {
-    const { memory, options } = this.#state.shared;
-    return (
-      this.#frozenCount() > options.frozenLayersMax ||
-      (memory.open + memory.frozen > memory.max && this.#frozenCount() > 0)
-    );
-  }
-
-  #frozenCount(): number {
-    const { memoryLayers } = this.#state;
-    const first = memoryLayers[0];
-    return memoryLayers.length - (first !== undefined && !first.frozen ? 1 : 0);
-  }
-
-  /** Freezes the open layer; with none, an empty one, so that the disk-consistent LSN follows WAL that changes nothing. */
   #freeze(): void {
-    const state = this.#state;
     this.#freezeWanted = false;
-    const newest = state.memoryLayers[0];
-    const covered =
-      newest === undefined ? state.diskConsistentLsn : newest.frozen ? newest.lsnEnd - 1 : Number.NEGATIVE_INFINITY;
-    if (covered >= state.lastRecordLsn) return;
-    const { commitTail } = state;
-    if (commitTail !== undefined && commitTail.count > 0) this.#putCommits(commitTail, state.lastRecordLsn);
-    const layer = state.openLayer();
-    layer.freeze((state.lastRecordLsn + 1) as Lsn);
-    const { memory } = state.shared;
-    memory.open -= this.#reportedBytes;
-    this.#reportedBytes = 0;
-    memory.frozen += layer.memoryBytes;
-    this.#frozenBytes += layer.memoryBytes;
-  }
-
-  #flushInBackground(): void {
-    if (this.#flushing !== undefined || this.#retry !== undefined || this.#closing.signal.aborted) return;
-    void this.#flushFrozen().catch((error: unknown) => {
-      if (error instanceof AssertionError) throw error;
-    });
-  }
-
-  /** Flushes all frozen layers; one flush runs at a time. */
-  #flushFrozen(): Promise<void> {
-    this.#flushing ??= this.#flushAll().finally(() => {
-      this.#flushing = undefined;
-    });
-    return this.#flushing;
-  }
-
-  async #flushAll(): Promise<void> {
-    const { shared } = this.#state;
-    try {
-      while (this.#frozenCount() > 0) {
-        await flushOldest(this.#state, this.#closing.signal);
-        if (this.#flushError !== undefined)
-          shared.log.info({ tenant: this.tenant, timeline: this.timeline }, 'flushes go on');
-        this.#flushError = undefined;
-        this.#flushFailures = 0;
-        this.#releaseMemory();
-      }
-    } catch (error) {
-      const isFirst = this.#flushError === undefined;
-      this.#flushError = error as Error;
-      if (error instanceof AssertionError || this.#closing.signal.aborted) throw error;
-      // Once: it may be the log's disk, too, that is full.
-      if (isFirst)
-        shared.log.warn(
-          { tenant: this.tenant, timeline: this.timeline, err: error },
-          'a flush failed and will be tried again',
-        );
-      this.#retryLater();
-      throw error;
-    }
-    if (shared.options.compactInBackground) this.#compactInBackground();
-  }
-
-  #releaseMemory(): void {
-    const { memory } = this.#state.shared;
-    const frozen = this.#state.memoryLayers.reduce((sum, layer) => sum + (layer.frozen ? layer.memoryBytes : 0), 0);
-    memory.frozen -= this.#frozenBytes - frozen;
-    this.#frozenBytes = frozen;
-    if (this.#room !== undefined && !this.#full()) {
-      this.#room.resolve();
-      this.#room = undefined;
-    }
-  }
-
-  #retryLater(): void {
-    const { retryDelayMs, retryDelayMsMax } = this.#state.shared.options;
-    this.#retry ??= setTimeout(
-      () => {
-        this.#retry = undefined;
-        this.#flushInBackground();
-      },
-      Math.min(retryDelayMs * 2 ** this.#flushFailures++, Math.max(retryDelayMs, retryDelayMsMax)),
-    ).unref();
+    this.#flusher.freeze();
   }
 
   #compactInBackground(): void {
@@ -587,12 +468,4 @@ export class Timeline {
 
 function closingError(): StorageError {
   return new StorageError('closing', 'the pageserver is shutting down');
-}
-
-function deferred(): { readonly promise: Promise<void>; readonly resolve: () => void } {
-  let resolve = (): void => undefined;
-  const promise = new Promise<void>((settle) => {
-    resolve = settle;
-  });
-  return { promise, resolve };
 }
