@@ -6,14 +6,13 @@ import {
   readdirSync,
   readFileSync,
   readSync,
-  rmSync,
   statSync,
-  unlinkSync,
   writeSync,
 } from 'node:fs';
 import { rename } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { promisify } from 'node:util';
+import { removeFile, removeTree } from '@zenith/service';
 
 const waitForSync = promisify(fsync);
 
@@ -38,7 +37,7 @@ export interface FileSystem {
   syncDirectory(path: string): Promise<void>;
   /** Replaces `to` by `from` in one step. */
   rename(from: string, to: string): Promise<void>;
-  /** Removes a file. */
+  /** Removes a file: its name is gone when it returns. */
   unlink(path: string): void;
   /** Removes a directory and everything in it. */
   removeDirectory(path: string): void;
@@ -100,10 +99,8 @@ export const localFileSystem: FileSystem = {
   sync: (path) => syncPath(path, 'r+'),
   syncDirectory: (path) => syncPath(path, 'r'),
   rename,
-  unlink: unlinkSync,
-  removeDirectory(path) {
-    rmSync(path, { recursive: true, force: true });
-  },
+  unlink: removeFile,
+  removeDirectory: removeTree,
   makeDirectory,
   list(path) {
     try {

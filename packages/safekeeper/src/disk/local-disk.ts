@@ -12,11 +12,11 @@ import {
   readFileSync,
   readSync,
   renameSync,
-  rmSync,
   write,
   writeSync,
 } from 'node:fs';
 import { promisify } from 'node:util';
+import { removeTree } from '@zenith/service';
 import type { Disk, DiskFile } from './disk.ts';
 
 const readAsync = promisify(read);
@@ -114,9 +114,7 @@ export const localDisk: Disk = {
     mkdirSync(path, { recursive: true, mode: 0o700 });
   },
   rename: renameSync,
-  remove(path) {
-    rmSync(path, { recursive: true, force: true });
-  },
+  remove: removeTree,
   async syncDirectory(path) {
     const fd = openSync(path, 'r');
     try {
