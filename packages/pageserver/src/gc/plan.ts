@@ -31,22 +31,36 @@ function wantedCutoff(state: TimelineState, policy: HistoryPolicy, now: number):
   return old === undefined || old.state !== state ? (0 as Lsn) : (Math.min(old.lsn, end) as Lsn);
 }
 
+/** Where leases are read in a timeline's layers: its own, and those of its branches below their own history. @param now unit: ms since 1970 */
+export function leasedLsns(state: TimelineState, states: Iterable<TimelineState>, now: number): readonly Lsn[] {
+  const found: Lsn[] = [];
+  for (const holder of states)
+    for (const { lsn } of holder.leases.active(now)) {
+      let at = holder;
+      while (at !== state && at.ancestor !== undefined && lsn < at.initialLsn) at = at.ancestor.state;
+      if (at === state) found.push(lsn);
+    }
+  return found;
+}
+
 /**
  * Decides what a collection keeps, and publishes it: from this turn on a branch or a lease below the cutoff is refused. A cutoff never goes back.
- * @param branchPoints where timelines leave this one, those in the making included
+ * @param branchPoints where timelines leave this one, those that are being made or removed included
+ * @param leases as {@link leasedLsns} gives them
  * @param now unit: ms since 1970
  */
 export function planCollection(
   state: TimelineState,
   policy: HistoryPolicy,
   branchPoints: readonly Lsn[],
+  leases: readonly Lsn[],
   now: number,
 ): CollectionPlan {
   const cutoff = Math.max(state.gcCutoff, wantedCutoff(state, policy, now)) as Lsn;
   const isFresh = state.shared.now() - state.openedAt < LEASES_GRACE_MS;
-  const leased = [...state.leases.active(now).map(({ lsn }) => lsn), ...(isFresh ? state.retainedBefore : [])].filter(
-    (lsn) => lsn < cutoff,
-  );
+  // One that had ended, which was not durable yet or by a clock that went back since, may be there again: what it kept is gone.
+  const isKept = (lsn: Lsn): boolean => lsn >= state.gcCutoff || state.retained.has(lsn);
+  const leased = [...leases, ...(isFresh ? state.retainedBefore : [])].filter((lsn) => lsn < cutoff && isKept(lsn));
   state.gcCutoff = cutoff;
   state.retained = new Set(leased);
   return { cutoff, points: [...new Set([...leased, ...branchPoints.filter((lsn) => lsn < cutoff)])] };

@@ -205,7 +205,6 @@ export class HttpService {
       const tenant = parseTenantId(request.params.tenant);
       const timeline = parseTimelineId(request.params.timeline);
       await store.remove(tenant, timeline, (found) => sources.forget(found));
-      await this.#options.remote?.remove(tenant, timeline);
       return reply.status(204).send();
     });
     server.post<TimelineParams>('/v1/tenant/:tenant/timeline/:timeline/wal-source', async (request) => {

@@ -1,13 +1,17 @@
-import { readdirSync } from 'node:fs';
+import { readdirSync, rmSync } from 'node:fs';
+import { join } from 'node:path';
 import type { Lsn } from '@zenith/base';
 import { bytesSource, fetchBytes } from '@zenith/remote-storage';
 import { FaultyStorage, type StorageFault } from '@zenith/testing';
 import { afterEach, beforeEach, expect, test } from 'vitest';
+import type { CommitTime } from '../commit-times/commit-time.ts';
 import { ObjectKind } from '../key-space/object.ts';
+import { ValueKind } from '../key-space/value.ts';
 import {
   at,
   modelOutcome,
   ModelWriter,
+  pageOf,
   StorageModel,
   TENANT,
   timelineId,
@@ -309,10 +313,7 @@ test('a start does not wait for remote storage that says nothing: what is here i
 test('a removed timeline is gone from remote storage as well: a pageserver with an empty disk does not restore it, and an older one cannot bring it back', async () => {
   const node = await open('a', 1);
   await play(node);
-  const removed = async ({ store, remote }: Node): Promise<void> => {
-    await store.remove(TENANT, timelineId(2), () => Promise.resolve());
-    await remote.remove(TENANT, timelineId(2));
-  };
+  const removed = ({ store }: Node): Promise<void> => store.remove(TENANT, timelineId(2), () => Promise.resolve());
   await removed(node);
   await removed(node); // again, and harmless
   const keys = (await lab.inner.list('', {})).objects
@@ -327,4 +328,91 @@ test('a removed timeline is gone from remote storage as well: a pageserver with 
   await expect(old.remote.remove(TENANT, timelineId(1))).rejects.toMatchObject({ code: 'superseded' });
   expect((await lab.inner.list('indexes/', {})).objects.length).toBeGreaterThan(0);
   await close(old);
+});
+
+/** Has every timeline that is there collect all the history that nobody needs. */
+async function collectAll({ store }: Node): Promise<number> {
+  let removed = 0;
+  for (const { timeline } of store.list()) {
+    const result = await store.collect(TENANT, timeline, { timeMs: 0, bytes: 0 }, true, () => 1e12);
+    removed += result.removedLayers;
+  }
+  return removed;
+}
+
+/** A timeline whose history can be collected beyond the branch that it has. */
+async function playOn(node: Node): Promise<readonly [ModelWriter, ModelWriter]> {
+  const [main, branch] = (await play(node)) as [ModelWriter, ModelWriter];
+  for (let n = 200; n < 240; n++) {
+    main.put(n % 3, (n * 7) % 6, at(n), ValueKind.image, pageOf(n));
+    main.timeline.noteCommit(at(n), n as CommitTime);
+    main.advance(at(n));
+  }
+  await main.timeline.flush();
+  await node.remote.settled();
+  return [main, branch];
+}
+
+test('a timeline that is gone here and not yet there has its history kept: it is whole when the next start restores it', async () => {
+  const node = await open('a', 1);
+  const [, branch] = await playOn(node);
+  node.storage.fault = ({ kind, key }) => (kind === 'delete' && key.includes(timelineId(2)) ? 'fail' : undefined);
+  const removing = node.store.remove(TENANT, timelineId(2), () => Promise.resolve());
+  await expect(removing).rejects.toMatchObject({ code: 'unavailable' });
+  expect(await collectAll(node)).toBeGreaterThan(0);
+  await node.remote.settled();
+  await close(node);
+  const again = await open('a', 2);
+  const first = branch.timeline.initialLsn;
+  expect(again.store.get(TENANT, timelineId(2)).initialLsn).toBe(first);
+  expect(await wrongPages(again.store, 2, branch, first)).toEqual([]);
+  await again.store.remove(TENANT, timelineId(2), () => Promise.resolve());
+  await collectAll(again);
+  await close(again);
+  const last = await open('b', 3);
+  expect(last.store.list().map(({ timeline }) => timeline)).toEqual([timelineId(1)]);
+  await close(last);
+});
+
+test('history is kept while it is not known what remote storage has, and while it has a timeline that is not here', async () => {
+  const node = await open('a', 1);
+  const [, branch] = await playOn(node);
+  await close(node);
+  // A disk that lost one of two, and a start at which remote storage does not answer.
+  rmSync(join(lab.root, 'a/tenants', TENANT, 'timelines', timelineId(2)), { recursive: true });
+  const storage = new FaultyStorage(lab.inner);
+  storage.fault = () => 'fail';
+  const silent = await open('a', 2, storage);
+  await expect(collectAll(silent)).rejects.toThrow(/history is kept while what remote storage may have/);
+  storage.fault = () => undefined;
+  await expect
+    .poll(() => collectAll(silent).catch((error: Error) => error.message))
+    .toMatch(new RegExp(`history is kept while timeline ${timelineId(2)}`));
+  await close(silent);
+  const again = await open('a', 3);
+  expect(await wrongPages(again.store, 2, branch, branch.timeline.initialLsn)).toEqual([]);
+  expect(await collectAll(again)).toBeGreaterThan(0);
+  expect(await wrongPages(again.store, 2, branch, branch.timeline.initialLsn)).toEqual([]);
+  await close(again);
+});
+
+test('history is collected again once remote storage has answered and has nothing that is not here, or it was removed', async () => {
+  const node = await open('a', 1);
+  await playOn(node);
+  await close(node);
+  const storage = new FaultyStorage(lab.inner);
+  storage.fault = () => 'fail';
+  const silent = await open('a', 2, storage);
+  storage.fault = () => undefined;
+  await expect.poll(() => collectAll(silent).catch(() => 0)).toBeGreaterThan(0);
+  await close(silent);
+  rmSync(join(lab.root, 'a/tenants', TENANT, 'timelines', timelineId(2)), { recursive: true });
+  const faulty = new FaultyStorage(lab.inner);
+  faulty.fault = ({ key }) => (key.includes(timelineId(2)) ? 'fail' : undefined);
+  const partial = await open('a', 3, faulty);
+  await expect(collectAll(partial)).rejects.toMatchObject({ code: 'history-needed' });
+  faulty.fault = () => undefined;
+  await partial.store.remove(TENANT, timelineId(2), () => Promise.resolve());
+  await collectAll(partial);
+  await close(partial);
 });

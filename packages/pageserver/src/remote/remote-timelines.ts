@@ -1,5 +1,6 @@
-import { type Lsn, type TenantId, type TimelineId } from '@zenith/base';
-import type { RemoteStorage, RetryPolicy } from '@zenith/remote-storage';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { AssertionError, type Lsn, type TenantId, type TimelineId } from '@zenith/base';
+import { backoffMs, type RemoteStorage, type RetryPolicy } from '@zenith/remote-storage';
 import type { FileSystem } from '../layers/file-system.ts';
 import type { LayerTail } from '../layers/layer-summary.ts';
 import type { RemoteLayerName, RemoteLayers } from '../timeline/remote-layers.ts';
@@ -14,7 +15,7 @@ import { fetchLayer, fetchLayerTail } from './fetch-layer.ts';
 import { dataDirectoryIdentity } from './identity.ts';
 import type { RemoteGauges, RemoteMetrics } from './metrics.ts';
 import type { RemoteLayer } from './remote-index.ts';
-import { restoreTimelines } from './restore.ts';
+import { absentTimelines, restoreTimelines } from './restore.ts';
 import { TimelineUploads, UPLOAD_RETRIES, type UploadContext, type UploadState } from './timeline-uploads.ts';
 
 /** Operations on remote storage under way at once. */
@@ -57,7 +58,9 @@ export class RemoteTimelines implements RemoteLayers {
   readonly #downloads = new Concurrency(DOWNLOADS_AT_ONCE);
   #whenDurable = (): void => undefined;
   /** Those that could not be restored. */
-  #unknown: { readonly tenant: TenantId; readonly timeline: TimelineId }[] = [];
+  #unknown: readonly { readonly tenant: TenantId; readonly timeline: TimelineId }[] = [];
+  /** Looks for those that were not looked for at the start; undefined when it is known which there are. */
+  #looking: Promise<void> | undefined;
 
   private constructor(setup: RemoteSetup, context: UploadContext, abort: AbortController) {
     this.#setup = setup;
@@ -99,7 +102,7 @@ export class RemoteTimelines implements RemoteLayers {
             'the index of a timeline is damaged: that in remote storage takes its place',
           ),
         onFailure: (tenant, timeline, err) => {
-          remote.#unknown.push({ tenant, timeline });
+          remote.#unknown = [...remote.#unknown, { tenant, timeline }];
           metrics.failures.inc();
           log.warn({ tenant, timeline, err }, 'a timeline could not be restored from remote storage');
         },
@@ -113,7 +116,8 @@ export class RemoteTimelines implements RemoteLayers {
     } catch (err) {
       if (isEmpty) throw err;
       metrics.failures.inc();
-      log.warn({ err }, 'remote storage does not answer: what only it has is looked for at the next start');
+      log.warn({ err }, 'remote storage does not answer: what only it has is restored at the next start');
+      remote.#looking = remote.#look();
     }
     return remote;
   }
@@ -164,8 +168,10 @@ export class RemoteTimelines implements RemoteLayers {
     }
   }
 
-  unknownTimeline(tenant: TenantId): TimelineId | undefined {
-    return this.#unknown.find((one) => one.tenant === tenant)?.timeline;
+  unknownTimeline(tenant: TenantId): string | undefined {
+    if (this.#looking !== undefined) return 'what remote storage may have, which did not answer at the start,';
+    const found = this.#unknown.find((one) => one.tenant === tenant);
+    return found === undefined ? undefined : `timeline ${found.timeline}, which only remote storage has,`;
   }
 
   remoteConsistentLsn(tenant: TenantId, timeline: TimelineId): Lsn {
@@ -182,6 +188,7 @@ export class RemoteTimelines implements RemoteLayers {
     await this.#uploads.get(name)?.end();
     metrics.deletedObjects.inc(await concurrency.run(() => removeRemote(writer, tenant, timeline)));
     this.#uploads.delete(name);
+    this.#unknown = this.#unknown.filter((one) => one.tenant !== tenant || one.timeline !== timeline);
   }
 
   /** How a timeline stands. */
@@ -216,7 +223,30 @@ export class RemoteTimelines implements RemoteLayers {
     await this.settled();
     clearTimeout(timer);
     this.#abort.abort(new Error('the pageserver is shutting down'));
+    await this.#looking;
     this.#setup.storage.close();
+  }
+
+  /** Finds out, until it is known, which timelines there are that are not here: only then is it known whose history may go. They are not restored under a running store. */
+  async #look(): Promise<void> {
+    const { log, fileSystem, dataDirectory, metrics } = this.#setup;
+    const { writer, concurrency, retries } = this.#context;
+    for (let failures = 1; !writer.signal.aborted; failures++) {
+      try {
+        await sleep(backoffMs(retries, failures), undefined, { signal: writer.signal, ref: false });
+        // One that is made meanwhile is here before it is there. What is damaged here was found by the store.
+        this.#unknown = await concurrency.run(() =>
+          absentTimelines(writer, fileSystem, dataDirectory, () => undefined),
+        );
+        this.#looking = undefined;
+        const timelines = this.#unknown.map(({ timeline }) => timeline);
+        log.info({ timelines }, 'remote storage answers; the next start restores the timelines that only it has');
+        return;
+      } catch (error) {
+        if (error instanceof AssertionError) throw error;
+        if (!writer.signal.aborted) metrics.failures.inc();
+      }
+    }
   }
 }
 

@@ -34,6 +34,21 @@ export interface RestoreEvents {
   readonly onFailure: (tenant: TenantId, timeline: TimelineId, error: Error) => void;
 }
 
+/** Timelines that have an index in remote storage and none, or a damaged one, here. @throws RemoteStorageError when remote storage cannot be listed */
+export async function absentTimelines(
+  writer: RemoteWriter,
+  fileSystem: FileSystem,
+  storeDirectory: string,
+  onDamage: RestoreEvents['onDamage'],
+): Promise<readonly { readonly tenant: TenantId; readonly timeline: TimelineId }[]> {
+  return (await remoteTimelines(writer)).filter(({ tenant, timeline }) => {
+    const path = `${timelineDirectory(storeDirectory, tenant, timeline)}/${INDEX_FILE}`;
+    const damage = damageOf(fileSystem, path);
+    if (damage !== undefined) onDamage(tenant, timeline, damage);
+    return damage !== undefined || fileSystem.size(path) === undefined;
+  });
+}
+
 /**
  * Gives the local disk the index of every timeline that only remote storage has, or whose local index cannot be read: what is newer than its remote index comes from the WAL again; layers come when they are read. A restored timeline is this data directory's own in remote storage before it exists here:
  * whatever dies in between, the next start restores it again.
@@ -47,12 +62,7 @@ export async function restoreTimelines(
   storeDirectory: string,
   told: RestoreEvents,
 ): Promise<readonly RemoteIndex[]> {
-  const absent = (await remoteTimelines(writer)).filter(({ tenant, timeline }) => {
-    const path = `${timelineDirectory(storeDirectory, tenant, timeline)}/${INDEX_FILE}`;
-    const damage = damageOf(fileSystem, path);
-    if (damage !== undefined) told.onDamage(tenant, timeline, damage);
-    return damage !== undefined || fileSystem.size(path) === undefined;
-  });
+  const absent = await absentTimelines(writer, fileSystem, storeDirectory, told.onDamage);
   const restored: RemoteIndex[] = [];
   await Promise.all(
     absent.map(({ tenant, timeline }) =>

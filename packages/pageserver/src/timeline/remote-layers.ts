@@ -31,8 +31,13 @@ export interface RemoteLayers {
   isDurable(tenant: TenantId, timeline: TimelineId, fileName: string): boolean;
   /** Has `listener` called whenever {@link isDurable} may say more than before. */
   whenDurable(listener: () => void): void;
-  /** A timeline of the tenant that remote storage has and that could not be restored, or undefined: nobody knows what it needs of the others. */
-  unknownTimeline(tenant: TenantId): TimelineId | undefined;
+  /** What of the tenant remote storage has, or may have, and that is not here, for a message; undefined when there is no such thing. Nobody knows what it needs of the others. */
+  unknownTimeline(tenant: TenantId): string | undefined;
+  /**
+   * Removes everything of a timeline that is gone from the local disk; harmless when there is nothing.
+   * @throws PageserverError `superseded` when it belongs to a newer generation; RemoteStorageError
+   */
+  remove(tenant: TenantId, timeline: TimelineId): Promise<void>;
   /** Everything up to here survives the loss of the local disk; 0 while nothing is known to. */
   remoteConsistentLsn(tenant: TenantId, timeline: TimelineId): Lsn;
 }

@@ -2,7 +2,7 @@ import { assert, CorruptionError, formatLsn, type Lsn, type TenantId, type Timel
 import type { PgMajor } from '@zenith/pg-format';
 import { ObjectTable } from '../key-space/object-table.ts';
 import type { CollectionResult } from '../gc/collect.ts';
-import { planCollection, type HistoryPolicy } from '../gc/plan.ts';
+import { leasedLsns, planCollection, type HistoryPolicy } from '../gc/plan.ts';
 import { BlockCache } from '../layers/block-cache.ts';
 import { FileHandles } from '../layers/file-handles.ts';
 import { type FileSystem, localFileSystem } from '../layers/file-system.ts';
@@ -59,6 +59,12 @@ export interface TimelineImport {
   abandon(): void;
 }
 
+/** Where a timeline leaves the one whose history it shares. */
+interface BranchPoint {
+  readonly timeline: Timeline;
+  readonly lsn: Lsn;
+}
+
 const SILENT: StorageLog = { info: () => undefined, warn: () => undefined };
 
 /** Most unused slabs kept. Unit: bytes. */
@@ -79,8 +85,11 @@ export class TimelineStore {
   readonly #syncedTenants = new Set<TenantId>();
   /** Ids in the making, or on their way out. */
   readonly #making = new Set<string>();
-  /** Where branches in the making leave their ancestors. */
-  readonly #branching = new Map<Timeline, Lsn[]>();
+  /**
+   * Where timelines leave their ancestors that are being made or removed, by name, until it is durable that they are there or gone: until then the next start may find them. What an attempt that failed
+   * has left stays until another succeeds.
+   */
+  readonly #unsettled = new Map<string, readonly BranchPoint[]>();
   #timelineCount = 0;
 
   private constructor(directory: string, shared: StorageShared) {
@@ -183,7 +192,7 @@ export class TimelineStore {
 
   /**
    * Makes a branch that shares the history of `ancestor` up to `lsn`: durable when it resolves, at a cost that does not depend on what the ancestor holds. The ancestor need not have
-   * ingested `lsn` yet; reads that reach into it wait. Repeating it is harmless.
+   * ingested `lsn` yet; reads that reach into it wait. Repeating it is harmless. When it fails, nothing is left, or what is left is whole and can be removed.
    * @throws StorageError `timeline-exists` when the id is that of another timeline, `no-such-timeline`, `lsn-outside-history`; what the file system throws
    */
   async createBranch(tenant: TenantId, timeline: TimelineId, ancestor: TimelineId, lsn: Lsn): Promise<Timeline> {
@@ -192,15 +201,14 @@ export class TimelineStore {
       return existing;
     const from = this.get(tenant, ancestor);
     const begin = Math.max(from.initialLsn, from.gcCutoff) as Lsn;
-    if (lsn < begin && !from.isRetained(lsn))
+    // What a lease keeps below its own history is that of its ancestors.
+    if (lsn < from.initialLsn || (lsn < begin && !from.isRetained(lsn)))
       throw new StorageError(
         'lsn-outside-history',
         `timeline ${ancestor} has no history below ${formatLsn(begin)}; a branch at ${formatLsn(lsn)} is not possible`,
       );
-    // In the turn of the check: a collection that is planned from now on keeps the branch point.
-    this.#branching.set(from, [...(this.#branching.get(from) ?? []), lsn]);
-    try {
-      return await this.#make({
+    return this.#make(
+      {
         tenant,
         timeline,
         pgMajor: from.pgMajor,
@@ -209,13 +217,9 @@ export class TimelineStore {
         diskConsistentLsn: lsn,
         nextGeneration: 1,
         layers: [],
-      });
-    } finally {
-      const points = this.#branching.get(from) as Lsn[];
-      const left = points.filter((_, index) => index !== points.indexOf(lsn));
-      if (left.length === 0) this.#branching.delete(from);
-      else this.#branching.set(from, left);
-    }
+      },
+      { timeline: from, lsn },
+    );
   }
 
   /** Begins a bulk load of a new timeline. Until it is finished, the timeline does not exist. @throws StorageError `timeline-exists`; what the file system throws */
@@ -258,9 +262,10 @@ export class TimelineStore {
   }
 
   /**
-   * Removes a timeline and everything of it on this disk; harmless when there is none. It is gone from the moment its index is: what a crash leaves of it has none, and the next opening removes it.
+   * Removes a timeline and everything of it, on this disk and in remote storage; harmless when there is none. It is gone from the moment its indexes are: what a crash leaves of it has none, and the next opening removes
+   * it. Until then it is whole: what it needs of its ancestor is kept, and the ancestor is not removed.
    * @param endIngest resolves when nothing more is put
-   * @throws StorageError `timeline-has-branches`; what the file system throws: then the rest goes at the next opening
+   * @throws StorageError `timeline-has-branches`; what the file system and remote storage throw: then it is to be called again, for what is left and has an index is there again at the next opening
    */
   async remove(
     tenant: TenantId,
@@ -270,24 +275,29 @@ export class TimelineStore {
     const name = nameOf(tenant, timeline);
     const found = this.#timelines.get(name);
     const branches = [...this.#states.values()].filter((state) => state.ancestor?.state === this.#states.get(name));
-    if (found !== undefined && (branches.length > 0 || this.#branching.has(found)))
+    if (found !== undefined && (branches.length > 0 || this.#unsettledPoints(found).length > 0))
       throw new StorageError(
         'timeline-has-branches',
-        `timeline ${timeline} cannot be removed: ${branches[0]?.timeline ?? 'one that is being made'} shares history of it`,
+        `timeline ${timeline} cannot be removed: ${branches[0]?.timeline ?? 'one that is being made or removed'} shares history of it`,
       );
     if (this.#making.has(name))
       throw new StorageError('timeline-exists', `timeline ${timeline} is being made or removed`);
     this.#making.add(name);
     try {
       found?.beginRemoval();
+      // In one turn: a collection of the ancestor that is planned from now on keeps the branch point as well.
+      this.#keepPoint(name, found?.ancestor);
       this.#timelines.delete(name);
       this.#states.delete(name);
-      this.#broken.delete(name);
       if (found !== undefined) {
         await endIngest(found);
         await found.endRemoval();
       }
       await this.#removeFiles(tenant, timeline);
+      await this.#shared.remote?.remove(tenant, timeline);
+      // Only now does nobody need the history that it shared, or, where nobody knew, any history of the tenant.
+      this.#unsettled.delete(name);
+      this.#broken.delete(name);
     } finally {
       this.#making.delete(name);
     }
@@ -311,17 +321,14 @@ export class TimelineStore {
     return found.collect(() => {
       const state = this.#states.get(name);
       if (state === undefined) throw new StorageError('no-such-timeline', 'the timeline was removed');
-      const unknown =
-        [...this.#broken.keys()].find((other) => other.startsWith(`${tenant}/`)) ??
-        this.#shared.remote?.unknownTimeline(tenant);
+      const broken = [...this.#broken.keys()].find((other) => other.startsWith(`${tenant}/`));
+      const unknown = broken === undefined ? this.#shared.remote?.unknownTimeline(tenant) : `timeline ${broken}`;
       if (unknown !== undefined)
-        throw new StorageError(
-          'history-needed',
-          `history is kept while timeline ${unknown} cannot be opened: it may need it`,
-        );
+        throw new StorageError('history-needed', `history is kept while ${unknown} cannot be opened: it may need it`);
       const branches = [...this.#states.values()].filter((other) => other.ancestor?.state === state);
-      const points = [...branches.map((branch) => branch.initialLsn), ...(this.#branching.get(found) ?? [])];
-      return planCollection(state, policy, points, now());
+      const points = [...branches.map((branch) => branch.initialLsn), ...this.#unsettledPoints(found)];
+      const time = now();
+      return planCollection(state, policy, points, leasedLsns(state, this.#states.values(), time), time);
     }, force);
   }
 
@@ -374,16 +381,48 @@ export class TimelineStore {
     this.#making.add(name);
   }
 
-  async #make(index: TimelineIndex): Promise<Timeline> {
-    this.#claim(index.tenant, index.timeline);
-    const directory = timelineDirectory(this.#directory, index.tenant, index.timeline);
+  /** @param branchPoint of a branch: a collection that is planned from this turn on keeps it */
+  async #make(index: TimelineIndex, branchPoint?: BranchPoint): Promise<Timeline> {
+    const { tenant, timeline } = index;
+    const name = nameOf(tenant, timeline);
+    this.#claim(tenant, timeline);
+    this.#keepPoint(name, branchPoint);
     try {
-      this.#makeDirectory(directory);
-      return await this.#publish(index);
+      this.#makeDirectory(timelineDirectory(this.#directory, tenant, timeline));
+      const made = await this.#publish(index);
+      this.#unsettled.delete(name);
+      return made;
     } catch (error) {
-      this.#making.delete(nameOf(index.tenant, index.timeline));
+      await this.#undoMaking(tenant, timeline);
       throw error;
     }
+  }
+
+  /** Its index may be there, although it could not be made. */
+  async #undoMaking(tenant: TenantId, timeline: TimelineId): Promise<void> {
+    const name = nameOf(tenant, timeline);
+    this.#making.add(name);
+    try {
+      await this.#removeFiles(tenant, timeline);
+      this.#unsettled.delete(name);
+      this.#broken.delete(name);
+    } catch (err) {
+      this.#shared.log.warn(
+        { tenant, timeline, err },
+        'what is left of a timeline that could not be made may be there at the next start: what it needs is kept',
+      );
+    } finally {
+      this.#making.delete(name);
+    }
+  }
+
+  #keepPoint(name: string, branchPoint: BranchPoint | undefined): void {
+    if (branchPoint !== undefined) this.#unsettled.set(name, [...(this.#unsettled.get(name) ?? []), branchPoint]);
+  }
+
+  /** Where branches that are being made or removed leave a timeline. */
+  #unsettledPoints(ancestor: Timeline): readonly Lsn[] {
+    return [...this.#unsettled.values()].flat().flatMap(({ timeline, lsn }) => (timeline === ancestor ? [lsn] : []));
   }
 
   #makeDirectory(directory: string): void {
