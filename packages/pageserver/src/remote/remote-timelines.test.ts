@@ -374,6 +374,17 @@ test('a timeline that is gone here and not yet there has its history kept: it is
   await close(last);
 });
 
+test('history is collected on a disk that has the indexes only: what the cutoff is looked for in is fetched', async () => {
+  const node = await open('a', 1);
+  const [main, branch] = await playOn(node);
+  await close(node);
+  const empty = await open('b', 2);
+  expect(await collectAll(empty)).toBeGreaterThan(0);
+  expect(empty.store.get(TENANT, timelineId(1)).gcCutoff).toBe(main.model.lastLsn);
+  expect(await wrongPages(empty.store, 2, branch, branch.timeline.initialLsn)).toEqual([]);
+  await close(empty);
+});
+
 test('history is kept while it is not known what remote storage has, and while it has a timeline that is not here', async () => {
   const node = await open('a', 1);
   const [, branch] = await playOn(node);

@@ -336,13 +336,16 @@ export class Timeline {
 
   /**
    * Drops history that nobody can read, see {@link collect}. Runs in the place of a compaction: one thing at a time removes layers.
-   * @param plan finds the cutoff and the points to keep, and publishes the cutoff, in one turn
+   * @param plan finds the cutoff and the points to keep, and publishes the cutoff, in one turn; called again when it looked for something that is not on this disk
    * @throws CorruptionError; what the file system threw; what `plan` throws
    */
   async collect(plan: () => CollectionPlan, force: boolean): Promise<CollectionResult> {
     while (this.#compacting !== undefined) await this.#compacting.catch(() => undefined);
-    const { cutoff, points } = plan();
-    const collecting = this.fetching(() => collect(this.#state, cutoff, points, force, this.#closing.signal));
+    const planned = async (): Promise<CollectionResult> => {
+      const { cutoff, points } = await this.fetching(plan);
+      return this.fetching(() => collect(this.#state, cutoff, points, force, this.#closing.signal));
+    };
+    const collecting = planned();
     this.#compacting = collecting;
     try {
       return await collecting;
