@@ -22,7 +22,8 @@ export class Tier {
   readonly lsnEnd: Lsn;
   /** In key order. */
   readonly layers: readonly LayerFile[];
-  #closed: readonly LayerFile[] = [];
+  /** Those in which a look-up finds nothing yet: closed when it was last seen to. Another tier may have opened one since, by the same layer file. */
+  #closed: ReadonlySet<LayerFile> = new Set();
   /** Where the layers are, for look-ups while some are closed. */
   #ranges: KeyRanges | undefined;
   readonly #segments = new Map<ObjectId, Segment | readonly Segment[]>();
@@ -54,13 +55,13 @@ export class Tier {
 
   /** True while layers are closed: what is in them no look-up finds. */
   get isPartlyClosed(): boolean {
-    return this.#closed.length > 0;
+    return this.#closed.size > 0;
   }
 
   /** A layer of the tier has been opened: look-ups find from now on what is in it. */
   layerOpened(): void {
-    this.#closed = this.layers.filter((layer) => !layer.isOpen);
-    if (this.#closed.length === 0) this.#ranges = undefined;
+    this.#closed = new Set(this.layers.filter((layer) => !layer.isOpen));
+    if (this.#closed.size === 0) this.#ranges = undefined;
     this.#segments.clear();
     for (const layer of this.layers) {
       for (const segment of layer.segments) {
@@ -79,10 +80,10 @@ export class Tier {
    * @throws CorruptionError
    */
   openAt(object: ObjectId, block: number, objects: ObjectTable): LayerFile | undefined {
-    if (this.#closed.length === 0) return undefined;
+    if (this.#closed.size === 0) return undefined;
     this.#ranges ??= new KeyRanges(this.layers.length, (index) => (this.layers[index] as LayerFile).name.keys);
     const layer = this.layers[this.#ranges.find(objects, object, block)];
-    if (layer === undefined || layer.isOpen) return undefined;
+    if (layer === undefined || !this.#closed.has(layer)) return undefined;
     if (!layer.openHere(objects)) return layer;
     this.layerOpened();
     return undefined;
@@ -103,8 +104,7 @@ export class Tier {
 
   /** The closed layers that may hold keys of the range. */
   closedIn(keys: KeyRange): readonly LayerFile[] {
-    if (this.#closed.length === 0) return this.#closed;
-    return this.#closed.filter(({ name }) => name.keys.start < keys.end && name.keys.end > keys.start);
+    return [...this.#closed].filter(({ name }) => name.keys.start < keys.end && name.keys.end > keys.start);
   }
 
   /** Every segment of an object, in the order of their blocks. */
