@@ -19,7 +19,7 @@ import {
 } from '../../packages/pageserver/src/timeline/storage-model.test-support.ts';
 import type { Timeline } from '../../packages/pageserver/src/timeline/timeline.ts';
 import { LayerWorkerPool } from '../../packages/pageserver/src/workers/layer-worker-pool.ts';
-import { KilledImage } from './killed-image.ts';
+import { KilledImage, type Left } from './killed-image.ts';
 import { RaceLine } from './race-line.ts';
 import { copyNow, openNode, type RaceNode, slowDisk, slowStorage, turns } from './race-node.ts';
 
@@ -39,6 +39,9 @@ const TURNS_BETWEEN_LOOKS = 4;
 const PHASES = 3;
 /** The operations that the race is about wait a number of turns below this before they begin, so that they meet every step of a collection. */
 const TURNS = 24;
+
+/** What killed processes leave, one after the other. */
+const LEFT: readonly Left[] = ['the disk', 'both', 'remote storage'];
 
 const MIB = 1024 * 1024;
 const POLICY: HistoryPolicy = { timeMs: KEPT, bytes: KEPT * 8 };
@@ -102,6 +105,7 @@ export class BranchRace {
   #generation = 0;
   #images = 0;
   #holders = 0;
+  #looks = 0;
   /** Who makes, removes and leases goes on; who ingests, collects and reads goes on. */
   #isOver = false;
   #isQuiet = false;
@@ -155,7 +159,7 @@ export class BranchRace {
     };
     this.#node = await openNode({
       dataDirectory: this.#dataDirectory,
-      storage: slowStorage(this.#inner, this.#random),
+      storage: slowStorage(this.#inner, this.#random, () => this.#node !== undefined),
       generation: ++this.#generation,
       fileSystem: slowDisk(this.#random, (path) => this.#failIfPlanned(path)),
       options: OPTIONS,
@@ -295,7 +299,7 @@ export class BranchRace {
     const isServed = this.#store.find(TENANT, parent.id) !== undefined;
     const isKept = lsn >= parent.point && (lsn >= timeline.gcCutoff || timeline.isRetained(lsn));
     const expected = !isServed ? 'no-such-timeline' : !isKept ? 'lsn-outside-history' : undefined;
-    const isFailing = expected === undefined && this.#random.chance(0.03);
+    const isFailing = expected === undefined && this.#random.chance(0.05);
     if (isFailing) this.#failing.add(line.id);
     const making = this.#store.createBranch(TENANT, line.id, parent.id, lsn);
     if (expected === undefined) parent.children++;
@@ -428,7 +432,7 @@ export class BranchRace {
     const { timeline } = line;
     let [kind, lsn] = this.#pointIn(line, timeline);
     // Below its own history, too, where its ancestors have it.
-    if (line.parent !== undefined && this.#random.chance(0.4))
+    if (line.parent !== undefined && this.#random.chance(0.6))
       lsn = this.#pointIn(line.parent, line.parent.timeline)[1];
     if (line.parent !== undefined && lsn < line.point) kind = 'branch point';
     const shall = readOutcome(timeline, 0, 0, lsn) !== 'error lsn-not-available';
@@ -472,7 +476,7 @@ export class BranchRace {
 
   async #checkImages(): Promise<void> {
     for (let image = this.#taken.shift(); image !== undefined; image = this.#taken.shift()) {
-      const how = this.#random.pick(['the disk', 'both', 'remote storage'] as const);
+      const how = LEFT[this.#looks++ % LEFT.length] as Left;
       this.#count(`killed, left with ${how}`);
       const opened = { options: OPTIONS, policy: POLICY, generation: this.#generation + 1, random: this.#random };
       for (const problem of await image.problems(how, opened)) this.#problem(problem);

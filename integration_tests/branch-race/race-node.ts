@@ -37,10 +37,10 @@ export function slowDisk(random: Random, fails: (path: string) => void): FileSys
   return { ...unsyncedFileSystem, sync, syncDirectory: sync };
 }
 
-/** Remote storage that takes its time, and now and then fails. */
-export function slowStorage(inner: RemoteStorage, random: Random): FaultyStorage {
+/** Remote storage that takes its time, and now and then fails. @param mayFail after a start at which it fails nothing is collected for a while */
+export function slowStorage(inner: RemoteStorage, random: Random, mayFail: () => boolean): FaultyStorage {
   const storage = new FaultyStorage(inner);
-  storage.fault = () => (random.chance(REMOTE_FAILURES) ? 'fail' : turns(random.below(REMOTE_TURNS)));
+  storage.fault = () => (mayFail() && random.chance(REMOTE_FAILURES) ? 'fail' : turns(random.below(REMOTE_TURNS)));
   return storage;
 }
 

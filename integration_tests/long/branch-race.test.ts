@@ -11,8 +11,8 @@ import { BranchRace } from '../branch-race/branch-race.ts';
 //
 // A seed makes the same decisions in each run, but does not say which of them meet: threads and files take the time that they take. The seeds are in the names of the tests.
 
-/** Asked for in one run; about two of three are made. */
-const BRANCHES = 360;
+/** Asked for in one run; some 140 are made. */
+const BRANCHES = 220;
 
 const FIXED_SEED = 20_251_127;
 const FRESH_SEED = Math.floor(Math.random() * 0x1_0000_0000);
@@ -40,7 +40,6 @@ test.each([
       'removed',
       'removals refused',
       'removals that failed on the way',
-      'lease granted: branch point',
       'lease refused',
       'leases ended',
       'killed, left with the disk',
