@@ -14,8 +14,9 @@ import { TimelineStore } from '../src/timeline/timeline-store.ts';
 import { ingestLocalWal } from '../src/verify/local-wal.ts';
 import { LayerWorkerPool } from '../src/workers/layer-worker-pool.ts';
 
-// What serves pages in a pageserver, for bench/reads.ts: served.ts BASE WAL. It says what a client needs to know; told to ingest, it ingests the first half of the WAL, flushes and compacts, and says when that is done; told again, the rest.
+// What serves pages in a pageserver, for bench/reads.ts: served.ts BASE WAL PARTS. It says what a client needs to know; told to ingest, it ingests the next of PARTS parts of the WAL, flushes and compacts, and says when that is done.
 const [base = '', wal = ''] = process.argv.slice(2);
+const PARTS = Number(process.argv[4]);
 const directory = temporaryDirectory('zenith-bench-');
 const workers = new LayerWorkerPool({ count: 1 });
 const now = (): number => performance.now();
@@ -41,12 +42,13 @@ const ahead = readdirSync(wal).filter(
   (name) =>
     (parseWalSegmentFileName(name, SEGMENT_SIZE)?.segmentNumber ?? -1) >= walSegmentNumber(cluster.lsn, SEGMENT_SIZE),
 );
-let end = cluster.lsn + (ahead.length / 2) * SEGMENT_SIZE;
+const part = (ahead.length / PARTS) * SEGMENT_SIZE;
+let end: number = cluster.lsn;
 
 async function ingest(): Promise<void> {
   const start = loaded.lastRecordLsn;
+  end += part;
   await ingestLocalWal(loaded, wal, now, end);
-  end = Number.POSITIVE_INFINITY;
   await loaded.flush();
   await loaded.compact();
   const { deltaLayers, imageLayers } = loaded.statistics;
