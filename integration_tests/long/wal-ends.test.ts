@@ -67,6 +67,11 @@ async function insertPosition(client: Client): Promise<Lsn> {
   return parseLsn(rows[0]?.lsn ?? '');
 }
 
+async function flushPosition(client: Client): Promise<Lsn> {
+  const { rows } = await client.query<{ lsn: string }>('select pg_current_wal_flush_lsn() as lsn');
+  return parseLsn(rows[0]?.lsn ?? '');
+}
+
 async function requirePosition(client: Client, wanted: Lsn): Promise<void> {
   const reached = await insertPosition(client);
   if (reached !== wanted) throw new Spoiled(`${formatLsn(reached)} was reached, not ${formatLsn(wanted)}`);
@@ -101,13 +106,18 @@ function commitAt(target: (from: Lsn) => Lsn): MakeEnd {
   };
 }
 
-/** A switch that begins at `target`. */
-function switchAt(target: (from: Lsn) => Lsn): MakeEnd {
+/**
+ * A switch that begins at `target`. Rolled back, which takes back nothing of it: the end of the transaction of one that ends exactly with its segment would ask for a flush of 40 bytes more, the next page's header, and from PostgreSQL 17 on no
+ * walsender sends anything while that counts as WAL, until there is another record. PG 18: XLogInsertRecord(), WALReadFromBuffers(), xlog.c.
+ */
+function switchAt(target: (from: Lsn) => Lsn, end: 'rollback' | 'commit' = 'rollback'): MakeEnd {
   return async (client, insert) => {
     await client.query(insert);
     const start = await fillUpTo(client, target);
     await requirePosition(client, start);
+    await client.query('begin');
     await client.query('select pg_switch_wal()');
+    await client.query(end);
     return lsn((Math.floor(start / SEGMENT_SIZE) + 1) * SEGMENT_SIZE);
   };
 }
@@ -173,9 +183,13 @@ describe.each(SAMPLED_MAJORS)('the WAL of PostgreSQL %i', (major) => {
 
   /** Waits until the quorum has the WAL up to `end`. @throws Spoiled when there is more of it */
   async function requireEnd(end: Lsn): Promise<void> {
-    await expect
-      .poll(async () => parseLsn(String((await cluster.status())['commitLsn'])), { timeout: 30_000, interval: 10 })
-      .toBeGreaterThanOrEqual(end);
+    try {
+      await expect
+        .poll(async () => parseLsn(String((await cluster.status())['commitLsn'])), { timeout: 30_000, interval: 10 })
+        .toBeGreaterThanOrEqual(end);
+    } catch (cause) {
+      throw new Error(`the quorum lacks WAL up to ${formatLsn(end)}\n${await cluster.whereaboutsOfWal()}`, { cause });
+    }
     const { receivedLsn } = await cluster.status();
     // PostgreSQL 15 may have written the header of a page that no record has come to yet.
     if (usedBytes(parseLsn(String(receivedLsn))) !== usedBytes(end))
@@ -204,6 +218,24 @@ describe.each(SAMPLED_MAJORS)('the WAL of PostgreSQL %i', (major) => {
       expect(await sums()).toEqual(expected());
     },
   );
+
+  test('commits go on behind an xlog switch that ends with its segment, however far PostgreSQL says that it has flushed', async () => {
+    const client = await cluster.connect();
+    try {
+      rows++;
+      const make = switchAt((from) => beforeSegmentEnd(from, SWITCH_BYTES), 'commit');
+      const end = await make(client, `insert into sums values (${rows}, ${rows * 7})`);
+      // Past the switch: the next page's header, which no record has come to, or a record of the server's own.
+      await expect.poll(() => flushPosition(client), { timeout: 30_000, interval: 10 }).toBeGreaterThan(end);
+    } finally {
+      await client.end();
+    }
+    rows++;
+    await cluster.query(`insert into sums values (${rows}, ${rows * 7})`).catch(async (cause: unknown) => {
+      throw new Error(`a commit is not acknowledged\n${await cluster.whereaboutsOfWal()}`, { cause });
+    });
+    expect(await sums()).toEqual(expected());
+  });
 });
 
 function services(cluster: ComputeCluster): ServiceProcess[] {

@@ -233,6 +233,34 @@ export class ComputeCluster {
     return (await response.json()) as SafekeeperStatus;
   }
 
+  /** Where WAL and its acknowledgements are, and who said what lately: for the message of a test that waits for WAL in vain. */
+  async whereaboutsOfWal(): Promise<string> {
+    const parts: readonly (readonly [string, () => Promise<unknown>])[] = [
+      ['supervisor', () => this.status()],
+      ...this.safekeepers.map((_, i) => [`safekeeper ${i + 1}`, () => this.safekeeperStatus(i)] as const),
+      [
+        'PostgreSQL',
+        () =>
+          this.query(
+            'select pg_current_wal_insert_lsn() as inserted, pg_current_wal_lsn() as written, pg_current_wal_flush_lsn() as flushed',
+          ),
+      ],
+      ['walsenders', () => this.query('select * from pg_stat_replication')],
+      ['its processes', () => this.query('select pid, backend_type, state, wait_event, query from pg_stat_activity')],
+      ['its log', () => Promise.resolve(lastLines(readFileSync(join(this.compute.dataDir, 'postgres.log'), 'utf8')))],
+      ['log of the supervisor', () => Promise.resolve(lastLines(this.compute.log))],
+      ...this.safekeepers.map(
+        (process, i) => [`log of safekeeper ${i + 1}`, () => Promise.resolve(lastLines(process.log))] as const,
+      ),
+    ];
+    const told: string[] = [];
+    for (const [name, ask] of parts) {
+      const answer = await ask().catch((error: unknown) => String(error));
+      told.push(`${name}: ${typeof answer === 'string' ? answer : JSON.stringify(answer)}`);
+    }
+    return told.join('\n');
+  }
+
   /** Kills a safekeeper. */
   async killSafekeeper(index: number): Promise<void> {
     this.safekeepers[index]?.kill('SIGKILL');
@@ -257,4 +285,8 @@ export class ComputeCluster {
       log: SILENT,
     });
   }
+}
+
+function lastLines(log: string): string {
+  return `\n${log.trimEnd().split('\n').slice(-20).join('\n')}`;
 }

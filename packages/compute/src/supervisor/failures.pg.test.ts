@@ -116,6 +116,23 @@ describe('a compute when things fail', () => {
     expect(done).toBe(true);
   });
 
+  it.each(['pg_cancel_backend', 'pg_terminate_backend'])(
+    'goes on when the stream of its WAL ends with an error (%s)',
+    async (end) => {
+      const cluster = await clusterOf(1);
+      await cluster.compute.start();
+      for (let round = 0; round < 3; round++) {
+        const [walSender] = await cluster.query(`select pid, ${end}(pid) as told from pg_stat_replication`);
+        expect(walSender).toMatchObject({ told: true });
+        await expect
+          .poll(() => cluster.query('select pid from pg_stat_replication'), { timeout: 30_000, interval: 20 })
+          .not.toContainEqual({ pid: walSender?.['pid'] });
+        await cluster.query(`insert into t values (${8000 + round}, 'is committed')`);
+      }
+      expect(await cluster.compute.stop()).toBe(0);
+    },
+  );
+
   it('does not leave PostgreSQL behind when the supervisor is killed', async () => {
     const cluster = await clusterOf(1);
     await cluster.compute.start();

@@ -1,5 +1,5 @@
 import { execFile, spawn, type ChildProcess } from 'node:child_process';
-import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
@@ -23,6 +23,8 @@ export class ServiceProcess {
   readonly dataDir: string;
   readonly #service: string;
   #child: ChildProcess | undefined;
+  /** The end of what the present run has printed. */
+  #output = '';
   #exited: Promise<number | NodeJS.Signals> = Promise.resolve(0);
 
   /** @param service name of the package @param configFile name of its configuration */
@@ -45,18 +47,21 @@ export class ServiceProcess {
       { stdio: ['ignore', 'pipe', 'pipe', 'ipc'] },
     );
     this.#child = child;
-    let output = '';
+    this.#output = '';
     for (const stream of [child.stdout, child.stderr])
-      stream?.setEncoding('utf8').on('data', (text: string) => (output = (output + text).slice(-100_000)));
+      stream?.setEncoding('utf8').on('data', (text: string) => (this.#output = (this.#output + text).slice(-100_000)));
     this.#exited = new Promise((resolve) => {
       child.once('exit', (code, signal) => {
-        writeFileSync(join(this.dataDir, 'output.log'), output, { flag: 'a' });
+        writeFileSync(join(this.dataDir, 'output.log'), this.#output, { flag: 'a' });
+        this.#output = '';
         resolve(signal ?? code ?? -1);
       });
     });
     return new Promise((resolve, reject) => {
       child.once('message', (message) => resolve(message as Readiness));
-      void this.#exited.then((how) => reject(new Error(`${this.#service} ended with ${how}: ${output.slice(-3000)}`)));
+      void this.#exited.then((how) =>
+        reject(new Error(`${this.#service} ended with ${how}: ${this.log.slice(-3000)}`)),
+      );
     });
   }
 
@@ -66,9 +71,10 @@ export class ServiceProcess {
     return pid;
   }
 
-  /** What it has printed, after its end. */
+  /** What it has printed so far, in all its runs. */
   get log(): string {
-    return readFileSync(join(this.dataDir, 'output.log'), 'utf8');
+    const path = join(this.dataDir, 'output.log');
+    return (existsSync(path) ? readFileSync(path, 'utf8') : '') + this.#output;
   }
 
   /** Exit code, or the signal that ended it. */

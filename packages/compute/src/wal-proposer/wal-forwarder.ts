@@ -27,7 +27,10 @@ const RECONNECT_MAX_MS = 500;
  */
 const PASSING = new Set(['57P03', '55006', '53300', '57P01']);
 
-/** Keeps WAL flowing from PostgreSQL to the proposer and commits flowing back, over as many connections as it takes: a person may end one (pg_terminate_backend), and a connection may be lost. */
+/**
+ * Keeps WAL flowing from PostgreSQL to the proposer and commits flowing back, over as many connections as it takes: a person may end one (pg_terminate_backend, pg_cancel_backend), a connection may be lost, and a walsender may fail.
+ * PostgreSQL 17 and 18 have one that does: after an xlog switch that ends exactly with its segment, and before the next record, pg_switch_wal()'s transaction asks for a flush of the next page's header, and no walsender gets past the switch while that counts as WAL. PG 18: XLogInsertRecord(), WALReadFromBuffers(), xlog.c.
+ */
 export class WalForwarder {
   readonly #options: WalForwarderOptions;
   readonly #stop = new AbortController();
@@ -77,12 +80,14 @@ export class WalForwarder {
           user,
           startLsn: proposer.endLsn,
           commitLsn: proposer.commitLsn,
-          onWal: (bytes, offset, length) => proposer.append(bytes, offset, length),
+          onWal: (bytes, offset, length) => {
+            backoff.reset(); // not earlier: a PostgreSQL that cannot read its WAL just now says so only after it has begun to stream
+            proposer.append(bytes, offset, length);
+          },
         });
         this.#stream = stream;
         if (signal.aborted) stream.destroy();
         stream.reportCommit(proposer.commitLsn); // it may have moved while the connection was made
-        backoff.reset();
         this.#onStreaming();
         const error = await stream.closed;
         this.#stream = undefined;

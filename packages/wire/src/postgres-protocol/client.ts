@@ -157,7 +157,10 @@ export class PostgresClient {
     return result;
   }
 
-  /** Runs a command that enters CopyBoth mode (START_REPLICATION …). `handler` gets every CopyData from then on. @throws as {@link query} */
+  /**
+   * Runs a command that enters CopyBoth mode (START_REPLICATION …). `handler` gets every CopyData from then on. The copy is the connection's last command: when the server ends it, it ends the connection, with the server's error where there was one.
+   * @throws as {@link query}
+   */
   async copyBoth(sql: string, handler: CopyDataHandler): Promise<CopyBothStream> {
     const result = await this.#ask(sql, handler);
     if (!(result instanceof CopyBothStream))
@@ -232,7 +235,7 @@ export class PostgresClient {
       case MessageType.negotiateProtocolVersion:
       case MessageType.noticeResponse:
       case MessageType.parameterStatus:
-        return; // nothing in them that replication needs; a copy that is done ends with the connection or with ReadyForQuery
+        return; // nothing in them that replication needs; a copy that is done ends with the connection or with ReadyForQuery, which ends that
       default:
         throw new PostgresProtocolError(
           'protocol-violation',
@@ -258,7 +261,12 @@ export class PostgresClient {
       this.#startup.resolve();
       return;
     }
-    this.#copyHandler = undefined;
+    if (this.#copyHandler !== undefined) {
+      // After an ERROR (pg_cancel_backend, WAL it cannot read) a walsender lives on and waits for the next command, which never comes: whoever copies waits for the connection's end.
+      this.#copyHandler = undefined;
+      this.#socket.destroy();
+      return;
+    }
     const pending = this.#pending;
     this.#pending = undefined;
     if (pending === undefined) return;

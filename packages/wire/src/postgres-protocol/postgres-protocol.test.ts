@@ -6,7 +6,7 @@ import { PostgresClient } from './client.ts';
 import type { CopyBothStream } from './copy-both.ts';
 import { PostgresServerError } from './errors.ts';
 import { MessageFramer } from './message-framer.ts';
-import { MessageType, cString, encodeMessage, encodeStartup } from './messages.ts';
+import { MessageType, cString, encodeError, encodeMessage, encodeStartup } from './messages.ts';
 import {
   decodeStatusUpdate,
   decodeWalSenderMessage,
@@ -382,6 +382,37 @@ describe('client and server', () => {
     const reason = await connection.closed;
     if (complete) expect(reason).toBeUndefined();
     else expect(reason?.message).toMatch(/ECONNRESET|EPIPE/);
+  });
+
+  test.each([
+    [
+      'with an error after which it waits for the next command',
+      [encodeError('ERROR', '57014', 'canceled')],
+      'canceled',
+    ],
+    [
+      'in order',
+      [MessageType.copyDone, MessageType.commandComplete].map((type) => encodeMessage(type, cString(''))),
+      undefined,
+    ],
+  ])('a copy that the server ends %s ends the connection', async (_how, ending, reason) => {
+    const server = createServer((socket) => {
+      socket.on('error', () => undefined);
+      socket.once('data', () => {
+        socket.write(Buffer.concat([encodeMessage(MessageType.authentication, Buffer.alloc(4)), readyForQuery]));
+        socket.once('data', () => {
+          socket.write(encodeMessage(MessageType.copyBothResponse, Buffer.alloc(3)));
+          socket.once('data', () => socket.write(Buffer.concat([...ending, readyForQuery])));
+        });
+      });
+    });
+    servers.push(server);
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    const connection = await client((server.address() as AddressInfo).port);
+    const stream = await connection.copyBoth('go', () => undefined);
+    stream.send(Buffer.of(1));
+    expect((await connection.closed)?.message).toBe(reason);
   });
 
   test('garbage closes that connection with a reason and nobody else is harmed', async () => {
