@@ -1,7 +1,7 @@
 import { type Lsn } from '@zenith/base';
-import type { ObjectTable } from '../key-space/object-table.ts';
+import { NO_OBJECT, type ObjectTable } from '../key-space/object-table.ts';
 import type { ValueKind } from '../key-space/value.ts';
-import { LayerCursor } from '../layers/layer-cursor.ts';
+import { LayerCursor, type VisitValue } from '../layers/layer-cursor.ts';
 import type { LayerFile } from '../layers/layer-file.ts';
 import type { LayerSetWriter } from '../layers/layer-set-writer.ts';
 import type { SlicedWork } from '../timeline/slices.ts';
@@ -37,25 +37,28 @@ export function* mergeLayers(
   values: MergedValues,
   files: Pick<LayerSetWriter, 'endIfFull'>,
 ): SlicedWork<void> {
-  let cursors = layers.map((layer) => new LayerCursor(layer)).filter((cursor) => cursor.next());
+  const cursors = layers.map((layer) => new LayerCursor(layer)).filter((cursor) => cursor.next());
+  let [object, block] = [NO_OBJECT, -1];
+  const pass: VisitValue = (lsn, kind, bytes, view, offset, length) =>
+    values.add(object, block, lsn, kind as ValueKind, bytes, view, offset, length);
   while (cursors.length > 0) {
     let smallest = cursors[0] as LayerCursor;
     for (const cursor of cursors) {
       if (compareKeys(objects, cursor, smallest) < 0) smallest = cursor;
     }
-    const { object, block } = smallest;
+    ({ object, block } = smallest);
     const ended = files.endIfFull(object, block);
     if (ended !== undefined) yield ended;
-    const atEnd = new Set<LayerCursor>();
-    for (const cursor of cursors) {
-      while (!atEnd.has(cursor) && cursor.object === object && cursor.block === block) {
-        cursor.forEachValue((lsn, kind, bytes, view, offset, length) =>
-          values.add(object, block, lsn, kind as ValueKind, bytes, view, offset, length),
-        );
+    for (let i = 0; i < cursors.length;) {
+      const cursor = cursors[i] as LayerCursor;
+      let isAtEnd = false;
+      while (!isAtEnd && cursor.object === object && cursor.block === block) {
+        cursor.forEachValue(pass);
         yield undefined;
-        if (!cursor.next()) atEnd.add(cursor);
+        isAtEnd = !cursor.next();
       }
+      if (isAtEnd) cursors.splice(i, 1);
+      else i++;
     }
-    if (atEnd.size > 0) cursors = cursors.filter((cursor) => !atEnd.has(cursor));
   }
 }

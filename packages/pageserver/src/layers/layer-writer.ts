@@ -297,7 +297,10 @@ export class LayerWriter {
       this.#plan.fileSystem.write(this.#fd as number, bytes, offset, length);
       return;
     }
-    this.#buffer.set(bytes.subarray(offset, offset + length), this.#buffered);
+    const to = this.#buffer;
+    const at = this.#buffered;
+    if (length <= COPY_BY_LOOP_MAX) for (let i = 0; i < length; i++) to[at + i] = bytes[offset + i] as number;
+    else to.set(bytes.subarray(offset, offset + length), at);
     this.#buffered += length;
   }
 
