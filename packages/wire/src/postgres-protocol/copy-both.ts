@@ -68,7 +68,8 @@ export class CopyBothStream {
   resume(): void {
     this.#paused = false;
     this.#handOver();
-    if (!this.#socket.destroyed) this.#socket.resume();
+    // What was handed over may have brought another pause().
+    if (!this.#paused && !this.#socket.destroyed) this.#socket.resume();
   }
 
   /**

@@ -1,9 +1,9 @@
 import { once } from 'node:events';
-import { connect, createServer, type AddressInfo, type Server } from 'node:net';
+import { Socket, connect, createServer, type AddressInfo, type Server } from 'node:net';
 import { lsn } from '@zenith/base';
 import { afterEach, describe, expect, test } from 'vitest';
 import { PostgresClient } from './client.ts';
-import type { CopyBothStream } from './copy-both.ts';
+import { CopyBothStream } from './copy-both.ts';
 import { PostgresServerError } from './errors.ts';
 import { MessageFramer } from './message-framer.ts';
 import { MessageType, cString, encodeError, encodeMessage, encodeStartup } from './messages.ts';
@@ -382,6 +382,27 @@ describe('client and server', () => {
     const reason = await connection.closed;
     if (complete) expect(reason).toBeUndefined();
     else expect(reason?.message).toMatch(/ECONNRESET|EPIPE/);
+  });
+
+  test('a stream that is paused by what comes when it goes on reads nothing more', () => {
+    const socket = new Socket();
+    const handed: number[] = [];
+    const framer = new MessageFramer(100, (type) => {
+      handed.push(type);
+      stream.pause();
+    });
+    const stream = new CopyBothStream(socket, framer);
+    stream.pause();
+    framer.push(Buffer.concat([encodeMessage(65), encodeMessage(66)]));
+    stream.resume();
+    expect(handed).toEqual([65]);
+    expect(socket.isPaused()).toBe(true);
+    stream.resume();
+    expect(handed).toEqual([65, 66]);
+    expect(socket.isPaused()).toBe(true);
+    stream.resume();
+    expect(socket.isPaused()).toBe(false);
+    socket.destroy();
   });
 
   test.each([
