@@ -20,7 +20,10 @@ export interface DecodeTimes {
 /** Decodes the WAL of a directory from memory, in chunks as a stream brings them; the best of some rounds. */
 export function decodeTimes(major: PgMajor, walDirectory: string, start: Lsn): DecodeTimes {
   const chunks: Uint8Array[] = [];
-  readWal(walDirectory, start, (chunk) => chunks.push(chunk.slice()));
+  readWal(walDirectory, start, (chunk) => {
+    chunks.push(chunk.slice());
+    return true;
+  });
   const bytes = new Uint8Array(Buffer.concat(chunks));
   const record = new WalRecord();
   const decode = (): WalStreamDecoder => {

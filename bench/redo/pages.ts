@@ -39,7 +39,6 @@ export function insertHistory(major: PgMajor, walDirectory: string, start: Lsn):
   const view = new DataView(trimmed.buffer);
   let found: PageHistory | undefined;
   readWal(walDirectory, start, (chunk) => {
-    if (found !== undefined) return;
     decoder.push(chunk);
     while (decoder.next(record)) {
       for (let id = 0; id < record.blockCount; id++) {
@@ -59,6 +58,7 @@ export function insertHistory(major: PgMajor, walDirectory: string, start: Lsn):
         if (history.records.length === INSERTS) found ??= history;
       }
     }
+    return found === undefined;
   });
   if (found === undefined) throw new Error(`no page began with ${INSERTS} heap inserts`);
   return found;

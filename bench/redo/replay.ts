@@ -55,8 +55,8 @@ const PG_TIMELINE = 1;
 /** In the place of a relation's number; relations of users have larger ones. */
 const COMMIT_LOG = 0;
 
-/** Calls `take` with the WAL of a directory in chunks, from `start` on. The chunk is borrowed until `take` returns. */
-export function readWal(walDirectory: string, start: Lsn, take: (chunk: Uint8Array) => void): void {
+/** Calls `take` with the WAL of a directory in chunks, from `start` on, until it gives false. The chunk is borrowed until `take` returns. */
+export function readWal(walDirectory: string, start: Lsn, take: (chunk: Uint8Array) => boolean): void {
   const chunk = new Uint8Array(CHUNK);
   const known = new Set(
     readdirSync(walDirectory).filter((name) => parseWalSegmentFileName(name, DEFAULT_WAL_SEGMENT_SIZE) !== undefined),
@@ -70,7 +70,7 @@ export function readWal(walDirectory: string, start: Lsn, take: (chunk: Uint8Arr
       for (; offset < DEFAULT_WAL_SEGMENT_SIZE;) {
         const count = readSync(file, chunk, 0, Math.min(CHUNK, DEFAULT_WAL_SEGMENT_SIZE - offset), offset);
         if (count === 0) throw new Error(`${name} ends at byte ${offset}`);
-        take(count === CHUNK ? chunk : chunk.subarray(0, count));
+        if (!take(count === CHUNK ? chunk : chunk.subarray(0, count))) return;
         offset += count;
       }
     } finally {
@@ -142,10 +142,11 @@ export class Replay {
     readWal(walDirectory, start, (chunk) => {
       decoder.push(chunk);
       while (decoder.next(record)) {
-        if (record.lsn > last) continue;
+        if (record.lsn > last) return false;
         this.records++;
         this.#apply(record);
       }
+      return decoder.lastRecordLsn < last;
     });
     if (decoder.lastRecordLsn < last) throw new Error(`the WAL ends too early: ${decoder.end?.message ?? 'no more'}`);
   }
