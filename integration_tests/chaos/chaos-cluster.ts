@@ -195,6 +195,14 @@ export class ChaosCluster {
           };
         };
       }
+      case 'the stream of WAL canceled': {
+        const walSenders = await this.#pids('select pid from pg_stat_replication');
+        // as pg_cancel_backend() does: the walsender says ERROR and keeps its connection
+        return () => {
+          for (const pid of walSenders) signal(pid, 'SIGINT');
+          return undefined;
+        };
+      }
       case 'postmaster killed': {
         const { postgresPid } = this.cluster;
         return () => {
@@ -223,10 +231,14 @@ export class ChaosCluster {
     }
   }
 
-  async #backends(): Promise<number[]> {
-    const rows = await this.cluster.query(
+  #backends(): Promise<number[]> {
+    return this.#pids(
       "select pid from pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid() order by pid",
     );
+  }
+
+  async #pids(sql: string): Promise<number[]> {
+    const rows = await this.cluster.query(sql);
     return rows.map((row) => Number(row['pid']));
   }
 }

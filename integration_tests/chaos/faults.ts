@@ -9,13 +9,14 @@ export const SAFEKEEPER_FAULTS = [
   'refused',
 ] as const;
 
-/** What may happen to the compute: to its supervisor, which is the proposer, to the postmaster, or to backends. A supervisor that is `replaced` is killed and started again while the other faults last. */
+/** What may happen to the compute: to its supervisor, which is the proposer, to the stream of WAL that this reads, to the postmaster, or to backends. A supervisor that is `replaced` is killed and started again while the other faults last. */
 export const COMPUTE_FAULTS = [
   'none',
   'supervisor killed',
   'supervisor replaced',
   'supervisor stopped',
   'supervisor killed, backends stopped',
+  'the stream of WAL canceled',
   'postmaster killed',
   'postmaster stopped',
   'a backend killed',
@@ -56,6 +57,7 @@ export function goesOn(combination: Combination): boolean {
   if (!leavesQuorum(combination)) return false;
   switch (combination.compute) {
     case 'none':
+    case 'the stream of WAL canceled':
       // what the transfers touch is local once they have run
       return true;
     case 'supervisor replaced':

@@ -6,8 +6,15 @@ const { values } = parseArgs({
   options: {
     minutes: { type: 'string', default: '10' },
     seed: { type: 'string', default: String(Math.floor(Math.random() * 1_000_000)) },
+    help: { type: 'boolean', default: false },
   },
 });
+if (values.help) {
+  console.log(
+    'npm run chaos [-- --minutes 10 --seed N]: faults on real processes, see integration_tests/chaos/README.md. What is done goes to standard error, what was seen, as JSON, to standard output.',
+  );
+  process.exit(0);
+}
 const minutes = Number(values.minutes);
 const seed = Number(values.seed);
 if (!(minutes > 0) || !Number.isSafeInteger(seed) || seed < 0) {

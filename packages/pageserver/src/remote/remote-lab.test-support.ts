@@ -43,7 +43,6 @@ const OPTIONS: Partial<StorageOptions> = {
 export const RELATIONS = 3;
 /** Blocks of each of them. */
 export const BLOCKS = 6;
-const SILENT = { info: () => undefined, warn: () => undefined };
 
 /** A pageserver's storage: a data directory and its turn. */
 export interface Node {
@@ -58,6 +57,8 @@ export class RemoteLab {
   readonly root: string;
   /** The objects, without faults. */
   readonly inner: RemoteStorage;
+  /** What the pageservers have warned of. */
+  readonly warnings: string[] = [];
 
   constructor(root: string, inner: RemoteStorage) {
     this.root = root;
@@ -86,7 +87,7 @@ export class RemoteLab {
       generation,
       dataDirectory,
       fileSystem: unsyncedFileSystem,
-      log: SILENT,
+      log: { info: () => undefined, warn: (_fields: object, message: string) => this.warnings.push(message) },
       metrics: remoteMetrics(new Registry(), () => remote.gauges),
       retries: { attemptsMax: 1, backoffMinMs: 1, backoffMaxMs: 1 },
       ...(startWaitMs === undefined ? {} : { startWaitMs }),

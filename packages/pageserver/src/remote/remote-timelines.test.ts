@@ -395,10 +395,13 @@ test('history is kept while it is not known what remote storage has, and while i
   storage.fault = () => 'fail';
   const silent = await open('a', 2, storage);
   await expect(collectAll(silent)).rejects.toThrow(/history is kept while what remote storage may have/);
+  const stillUnknown = 'it is still not known which timelines only remote storage has';
+  await expect.poll(() => lab.warnings).toContain(stillUnknown);
   storage.fault = () => undefined;
   await expect
     .poll(() => collectAll(silent).catch((error: Error) => error.message))
     .toMatch(new RegExp(`history is kept while timeline ${timelineId(2)}`));
+  expect(lab.warnings.filter((one) => one === stillUnknown)).toHaveLength(1);
   await close(silent);
   const again = await open('a', 3);
   expect(await wrongPages(again.store, 2, branch, branch.timeline.initialLsn)).toEqual([]);

@@ -231,6 +231,7 @@ export class RemoteTimelines implements RemoteLayers {
   async #look(): Promise<void> {
     const { log, fileSystem, dataDirectory, metrics } = this.#setup;
     const { writer, concurrency, retries } = this.#context;
+    let lastFailure = '';
     for (let failures = 1; !writer.signal.aborted; failures++) {
       try {
         await sleep(backoffMs(retries, failures), undefined, { signal: writer.signal, ref: false });
@@ -244,7 +245,12 @@ export class RemoteTimelines implements RemoteLayers {
         return;
       } catch (error) {
         if (error instanceof AssertionError) throw error;
-        if (!writer.signal.aborted) metrics.failures.inc();
+        if (writer.signal.aborted) return;
+        metrics.failures.inc();
+        const failure = String(error);
+        if (failure !== lastFailure)
+          log.warn({ err: error }, 'it is still not known which timelines only remote storage has');
+        lastFailure = failure;
       }
     }
   }
