@@ -23,9 +23,9 @@ const RECONNECT_MAX_MS = 500;
 
 /**
  * Refusals that pass by themselves: the database system is starting up or shutting down (57P03), the slot is still held by the connection before (55006), all WAL senders
- * are taken (53300), the server is just being stopped (57P01).
+ * are taken (53300), the server is just being stopped (57P01), a person cancels while the stream is being set up (57014).
  */
-const PASSING = new Set(['57P03', '55006', '53300', '57P01']);
+const PASSING = new Set(['57P03', '55006', '53300', '57P01', '57014']);
 
 /**
  * Keeps WAL flowing from PostgreSQL to the proposer and commits flowing back, over as many connections as it takes: a person may end one (pg_terminate_backend, pg_cancel_backend), a connection may be lost, and a walsender may fail.
