@@ -2,6 +2,7 @@ import { connect, type Socket } from 'node:net';
 import type { Trust } from '@zenith/auth';
 import { CopyBothStream, type CopyDataHandler } from './copy-both.ts';
 import { PostgresProtocolError, PostgresServerError } from './errors.ts';
+import { inTurns } from './kept-buffer.ts';
 import { MessageFramer } from './message-framer.ts';
 import {
   AUTHENTICATION_CLEARTEXT_PASSWORD,
@@ -121,7 +122,13 @@ export class PostgresClient {
       },
     };
     const inPlace = keepsNothing && trust === undefined;
-    const plain = connect({ host, port, noDelay: true, keepAlive: true, ...(inPlace ? { onread } : {}) });
+    const plain: Socket = connect({
+      host,
+      port,
+      noDelay: true,
+      keepAlive: true,
+      ...(inPlace ? { onread: inTurns(onread, () => plain) } : {}),
+    });
     let socket: Socket = plain;
     const timer = setTimeout(() => {
       socket.destroy(

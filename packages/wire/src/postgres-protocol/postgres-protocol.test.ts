@@ -3,7 +3,7 @@ import { Socket, connect, createServer, type AddressInfo, type Server } from 'no
 import { lsn } from '@zenith/base';
 import { afterEach, describe, expect, test } from 'vitest';
 import { PostgresClient } from './client.ts';
-import { CopyBothStream } from './copy-both.ts';
+import { CopyBothStream, type CopyDataHandler } from './copy-both.ts';
 import { PostgresServerError } from './errors.ts';
 import { MessageFramer } from './message-framer.ts';
 import { MessageType, cString, encodeError, encodeMessage, encodeStartup } from './messages.ts';
@@ -292,6 +292,59 @@ describe('client and server', () => {
     await closed;
     expect(reasons).toEqual([new PostgresServerError('57P01', 'enough')]);
   });
+
+  test.each(['server', 'client'] as const)(
+    'a %s that has much to read looks at everything else in between, and reads nothing while it is paused',
+    async (reader) => {
+      const TOTAL = 8 * 1024 * 1024;
+      const received = { bytes: 0, inThisTurn: 0, mostInOneTurn: 0 };
+      let isOver = false;
+      const turn = (): void => {
+        received.inThisTurn = 0;
+        if (!isOver) setImmediate(turn);
+      };
+      const nextTurn = (): Promise<void> => new Promise((resolve) => setImmediate(resolve));
+      const untilReceived = async (length: number): Promise<void> => {
+        while (received.bytes < length) await nextTurn();
+      };
+      const take: CopyDataHandler = (_bytes, _view, _offset, length) => {
+        received.bytes += length;
+        received.inThisTurn += length;
+        received.mostInOneTurn = Math.max(received.mostInOneTurn, received.inThisTurn);
+      };
+      const server: { stream?: CopyBothStream } = {};
+      const port = await serve({
+        ...silent,
+        query: (_sql, session) => {
+          server.stream = session.startCopyBoth(reader === 'server' ? take : () => undefined);
+        },
+      });
+      const connection = await client(port, { user: 'u' }, true);
+      const stream = await connection.copyBoth('GO', reader === 'client' ? take : () => undefined);
+      const [from, to] = [reader === 'server' ? stream : server.stream, reader === 'server' ? server.stream : stream];
+      // As much as the kernel takes is there at once when the reading begins, and what comes after it fast enough.
+      to?.pause();
+      for (let sent = 0; sent < TOTAL; sent += 65_536) from?.send(Buffer.alloc(65_536));
+      let unsent = Number.POSITIVE_INFINITY;
+      while ((from?.unsentBytes ?? 0) < unsent) {
+        unsent = from?.unsentBytes ?? 0;
+        await nextTurn();
+      }
+      turn();
+      expect(received.bytes).toBe(0);
+      to?.resume();
+      await untilReceived(TOTAL / 2);
+      to?.pause();
+      const then = received.bytes;
+      for (let i = 0; i < 20; i++) await nextTurn();
+      expect(received.bytes).toBe(then);
+      to?.resume();
+      await untilReceived(TOTAL);
+      isOver = true;
+      expect(received.mostInOneTurn).toBeLessThanOrEqual(1024 * 1024);
+      connection.destroy();
+    },
+  );
 
   test.each([false, true])('copy both ways, and flow control stops the sender (kept buffer: %s)', async (kept) => {
     const received: number[] = [];

@@ -1,7 +1,7 @@
 import type { Socket } from 'node:net';
 import { CopyBothStream, type CopyDataHandler } from './copy-both.ts';
 import { PostgresProtocolError, PostgresServerError } from './errors.ts';
-import { adopt } from './kept-buffer.ts';
+import { adopt, inTurns, type ReadInto } from './kept-buffer.ts';
 import { MessageFramer } from './message-framer.ts';
 import {
   AUTHENTICATION_CLEARTEXT_PASSWORD,
@@ -80,7 +80,7 @@ export class PostgresSession {
     this.#framer = new MessageFramer(options.messageLengthMax, (type, bytes, view, offset, length) =>
       this.#receive(type, bytes, view, offset, length),
     );
-    const adopted = adopt(accepted, {
+    const into: ReadInto = {
       // What comes before the session has started has memory of its own: the framer gets the rest of it while the socket may have been told already where to read next.
       buffer: () => {
         this.#startupSpace = this.#startupBytes === undefined ? undefined : Buffer.allocUnsafe(STARTUP_LENGTH_MAX);
@@ -90,7 +90,11 @@ export class PostgresSession {
         this.#take(this.#startupSpace?.subarray(0, count) ?? count);
         return true;
       },
-    });
+    };
+    const adopted = adopt(
+      accepted,
+      inTurns(into, () => this.#socket),
+    );
     const socket = adopted ?? accepted;
     this.#socket = socket;
     socket.setNoDelay(true);
