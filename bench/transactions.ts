@@ -4,8 +4,8 @@ import { Zenith } from '../integration_tests/support/zenith.ts';
 import { atLeast, meanOf, type Measurement } from './support/report.ts';
 import { COMMON_SETTINGS, addSynchronousStandby, stockPrimary } from './support/stock-pair.ts';
 
-/** Run on each server before the first figure: pages come into its buffers, the data just loaded gets to the disk, and JavaScript is compiled. Unit: s. */
-export const WARM_UP_SECONDS = 10;
+/** Run on each server before the first figure: pages come into its buffers, the data just loaded gets to the disk and into layers, and JavaScript is compiled, which shows for half a minute of commits. Unit: s. */
+export const WARM_UP_SECONDS = 30;
 
 /** How long and how large. */
 export interface TransactionsOptions {

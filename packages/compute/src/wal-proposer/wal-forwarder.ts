@@ -8,7 +8,7 @@ import type { ProposerLog, WalProposer } from './wal-proposer.ts';
 
 /** Between which PostgreSQL and which proposer. */
 export interface WalForwarderOptions {
-  readonly proposer: WalProposer;
+  readonly proposer: Pick<WalProposer, 'append' | 'commitLsn' | 'endLsn' | 'onCommit'>;
   readonly host: string;
   readonly port: number;
   readonly user: string;
