@@ -346,6 +346,37 @@ describe('client and server', () => {
     },
   );
 
+  test('a client that reads nothing does not keep a session that was ended', async () => {
+    const closed = new Promise<Error | undefined>((resolve) => {
+      const server = createServer(
+        (socket) =>
+          new PostgresSession(
+            socket,
+            {
+              startup: () => ({}),
+              query: (_sql, session) => {
+                const stream = session.startCopyBoth(() => undefined);
+                for (let i = 0; i < 256; i++) stream.send(Buffer.alloc(65_536));
+                session.fail(new Error('it is over'));
+              },
+              closed: (_session, reason) => resolve(reason),
+            },
+            { messageLengthMax: 1 << 20, startupTimeoutMs: 5_000, lingerMs: 20 },
+          ),
+      );
+      servers.push(server);
+      server.listen(0, '127.0.0.1', () => {
+        const socket = connect((server.address() as AddressInfo).port, '127.0.0.1');
+        socket.pause();
+        socket.on('error', () => undefined); // the rest of what it never reads is dropped
+        socket.write(
+          Buffer.concat([encodeStartup(new Map([['user', 'u']])), encodeMessage(MessageType.query, cString('GO'))]),
+        );
+      });
+    });
+    expect((await closed)?.message).toBe('it is over');
+  });
+
   test.each([false, true])('copy both ways, and flow control stops the sender (kept buffer: %s)', async (kept) => {
     const received: number[] = [];
     const port = await serve({

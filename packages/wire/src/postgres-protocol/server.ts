@@ -22,6 +22,9 @@ const STARTUP_LENGTH_MAX = 10_000;
 /** Bound on a password message: it is read before anybody is known. Unit: bytes. */
 const PASSWORD_LENGTH_MAX = 4_096;
 
+/** Default of {@link PostgresSessionOptions.lingerMs}. */
+const LINGER_MS = 10_000;
+
 /** Type oids a row description names. PG: pg_type.dat. */
 export const TypeOid = { text: 25, int4: 23, int8: 20 } as const;
 
@@ -52,6 +55,8 @@ export interface PostgresSessionOptions {
   readonly messageLengthMax: number;
   /** How long a client may take for its startup message. Unit: ms. */
   readonly startupTimeoutMs: number;
+  /** How long a client may take to read what was sent to it before this side ended the connection: then the rest is dropped. Unit: ms. Default: 10,000 */
+  readonly lingerMs?: number;
 }
 
 /** The server's side of one connection in PostgreSQL's protocol version 3: startup without authentication or with a password in clear, simple queries one at a time, CopyBoth. */
@@ -59,6 +64,7 @@ export class PostgresSession {
   readonly #socket: Socket;
   readonly #handlers: PostgresSessionHandlers;
   readonly #framer: MessageFramer;
+  readonly #lingerMs: number;
   /** What arrived and is not read yet; undefined once the session has started. */
   #startupBytes: Buffer | undefined = Buffer.alloc(0);
   /** Where the next bytes are read to while that is not the framer's space. */
@@ -66,6 +72,7 @@ export class PostgresSession {
   /** The parameters of a startup message that waits for its password. */
   #parameters: ReadonlyMap<string, string> | undefined;
   #startupTimer: NodeJS.Timeout | undefined;
+  #lingerTimer: NodeJS.Timeout | undefined;
   #copyHandler: CopyDataHandler | undefined;
   #copyEnded: (() => void) | undefined;
   #copying = false;
@@ -77,6 +84,7 @@ export class PostgresSession {
   /** Takes over `accepted`, which just was. */
   constructor(accepted: Socket, handlers: PostgresSessionHandlers, options: PostgresSessionOptions) {
     this.#handlers = handlers;
+    this.#lingerMs = options.lingerMs ?? LINGER_MS;
     this.#framer = new MessageFramer(options.messageLengthMax, (type, bytes, view, offset, length) =>
       this.#receive(type, bytes, view, offset, length),
     );
@@ -108,6 +116,7 @@ export class PostgresSession {
     });
     socket.on('close', () => {
       clearTimeout(this.#startupTimer);
+      clearTimeout(this.#lingerTimer);
       handlers.closed(this, this.#failure);
     });
   }
@@ -164,13 +173,19 @@ export class PostgresSession {
       this.#socket.end(
         encodeError('FATAL', error instanceof PostgresServerError ? error.sqlState : '08P01', error.message),
       );
-    this.#socket.destroySoon();
+    this.#leave();
   }
 
   /** Ends the connection in order; as with {@link fail}, nothing reaches a handler any more. */
   close(): void {
     this.#ended = true;
     this.#socket.end();
+    this.#leave();
+  }
+
+  /** Closes the connection when the last words have left, or after a while: a client that reads nothing does not keep it. */
+  #leave(): void {
+    this.#lingerTimer ??= setTimeout(() => this.#socket.destroy(), this.#lingerMs);
     this.#socket.destroySoon();
   }
 
