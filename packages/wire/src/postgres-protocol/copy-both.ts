@@ -6,6 +6,9 @@ import { MessageType, encodeMessage } from './messages.ts';
 /** Takes the payload of one CopyData message; `bytes` and `view` are only borrowed, until the call returns. */
 export type CopyDataHandler = (bytes: Uint8Array, view: DataView, offset: number, length: number) => void;
 
+/** Up to so much a message is put together and written at once: a copy costs less than a write of several parts does, and so much Node gives from its pool. What a few commits wrote fits. Unit: bytes. */
+const IN_ONE_LENGTH_MAX = 4_000;
+
 /** What the two ends of a connection in CopyBoth mode can do. */
 export class CopyBothStream {
   readonly #socket: Socket;
@@ -28,7 +31,7 @@ export class CopyBothStream {
     if (!this.#socket.writable) return false;
     let length = 4;
     for (const part of parts) length += part.length;
-    const inOne = length <= 1024;
+    const inOne = length <= IN_ONE_LENGTH_MAX;
     const header = Buffer.allocUnsafe(inOne ? 1 + length : 5);
     header[0] = MessageType.copyData;
     header.writeInt32BE(length, 1);
