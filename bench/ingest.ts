@@ -125,7 +125,7 @@ async function ingestOf(
         `${name}, ingest of ${megabytes.toFixed(0)} MB of WAL against stock recovery`,
         megabytes / ingested,
         stock,
-        0.5,
+        1,
         'MB/s',
       ),
     );

@@ -1,6 +1,6 @@
 import { rmSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseLsn } from '@zenith/base';
+import { parseLsn, type Lsn } from '@zenith/base';
 import { expect } from 'vitest';
 import type { TcpProxy } from '../chaos/tcp-proxy.ts';
 import { flushBranch, pageserverTimeline, uploadBranch } from './pageserver-timeline.ts';
@@ -93,19 +93,31 @@ export async function survivesOutage(zenith: Zenith, link: TcpProxy): Promise<vo
   expect(parseLsn((await pageserverTimeline(zenith, 'main')).remoteConsistentLsn)).toBe(before);
   const rows = await workUntil(zenith, 60_000, end);
   await expectLocalService(zenith, 'refused', rows);
-  await zenith.run('restart');
-  await insertRows(zenith, rows + 1, rows + 10_000);
-  const durable = await flushBranch(zenith, 'main');
-  await expectLocalService(zenith, 'restarted', rows + 10_000);
+  // The processes that lived through it go on.
   link.state = 'open';
-  for (const branch of ['main', 'silent', 'refused', 'restarted'])
+  await expectUploaded(zenith, ['main', 'silent', 'refused'], await flushBranch(zenith, 'main'));
+
+  // And so do processes that are started while it lasts.
+  link.state = 'refused';
+  await insertRows(zenith, rows + 1, rows + 10_000);
+  await zenith.run('restart');
+  await insertRows(zenith, rows + 10_001, rows + 20_000);
+  const durable = await flushBranch(zenith, 'main');
+  await expectLocalService(zenith, 'restarted', rows + 20_000);
+  link.state = 'open';
+  await expectUploaded(zenith, ['main', 'silent', 'refused', 'restarted'], durable);
+  expect(await zenith.json('scrub')).toMatchObject({ missing: [], corrupt: [], foreign: [] });
+}
+
+/** Nothing waits for remote storage any more, and main is there up to `durable`. */
+async function expectUploaded(zenith: Zenith, branches: readonly string[], durable: Lsn): Promise<void> {
+  for (const branch of branches)
     await expect
       .poll(async () => (await pageserverTimeline(zenith, branch)).uploads, { timeout: RESUME_MAX_MS })
       .toBe('idle');
-  const after = await pageserverTimeline(zenith, 'main');
-  expect(parseLsn(after.remoteConsistentLsn)).toBeGreaterThanOrEqual(durable);
-  expect(after.uploadError).toBeNull();
-  expect(await zenith.json('scrub')).toMatchObject({ missing: [], corrupt: [], foreign: [] });
+  const main = await pageserverTimeline(zenith, 'main');
+  expect(parseLsn(main.remoteConsistentLsn)).toBeGreaterThanOrEqual(durable);
+  expect(main.uploadError).toBeNull();
 }
 
 /** A branch can be made, and a compute that has nothing reads all of it. */

@@ -7,7 +7,7 @@ import { ZenithError } from '@zenith/base';
  * - `listen-failed`: an address cannot be listened on
  * - `timeline-refused`: a timeline cannot be created as the proposer describes it
  * - `timeline-broken`: the timeline's files are damaged, or a write failed: nothing more is accepted for it until a restart
- * - `disk-full`: the disk has no room: nothing more is accepted for the timeline until there is some, and then it goes on by itself
+ * - `disk-full`: the disk has no room, or is mounted read-only: nothing more is accepted for the timeline until it takes writes again, and then it goes on by itself
  * - `wal-not-here`: the WAL asked for lies before what is kept
  * - `peer-unavailable`: another safekeeper that is needed does not answer, or not as it should
  */

@@ -174,7 +174,7 @@ function registerGauges(metrics: Registry, registry: TimelineRegistry, walServic
   );
   gauge(
     'timelines_waiting_for_room',
-    'Timelines that take no WAL until there is room on the disk, and go on then.',
+    'Timelines that take no WAL until their disk takes writes again (full, or read-only), and go on then.',
     () => registry.waiting.length,
   );
   gauge('wal_archive_lag_bytes', 'Committed WAL that is not in the archive, of the timeline that lags most.', () =>

@@ -188,7 +188,9 @@ export function readHealth(service: string, answer: unknown): string | undefined
     ...(broken.length === 0 ? [] : [`timeline ${broken.join(', ')} cannot be served; see its log`]),
     ...(diskFull.length === 0
       ? []
-      : [`its disk is full: timeline ${diskFull.join(', ')} goes on by itself when there is room`]),
+      : [
+          `its disk is full or read-only: timeline ${diskFull.join(', ')} goes on by itself when it takes writes again`,
+        ]),
     ...(flushFailing.length === 0
       ? []
       : [

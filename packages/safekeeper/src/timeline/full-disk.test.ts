@@ -51,11 +51,12 @@ async function open(): Promise<void> {
   });
 }
 
-/** From the operation after `operations` more on, whatever needs room finds none. */
+/** From the operation after `operations` more on, whatever needs room finds none; where all is read-only nothing is opened for writing, too. */
 function fillUp(operations = 0, code = 'ENOSPC'): void {
   let left = operations;
   disk.onOperation = ({ kind }) => {
-    if (kind !== 'open' && left-- <= 0) throw Object.assign(new Error(`${code}: no room`), { code });
+    if ((kind !== 'open' || code === 'EROFS') && left-- <= 0)
+      throw Object.assign(new Error(`${code}: no room`), { code });
   };
 }
 
@@ -120,8 +121,8 @@ async function metric(name: string): Promise<number> {
   return Number(new RegExp(`^${name} (\\d+)`, 'm').exec(await metrics.metrics())?.[1]);
 }
 
-describe('a full disk', () => {
-  test.each(['ENOSPC', 'EDQUOT'])(
+describe('a full or read-only disk', () => {
+  test.each(['ENOSPC', 'EDQUOT', 'EROFS'])(
     'has a timeline refuse proposers and serve its WAL until there is room, then it goes on without a restart (%s)',
     async (code) => {
       const wal = new TestWal(identity).grow(3 * SEGMENT_SIZE);
@@ -132,7 +133,9 @@ describe('a full disk', () => {
       const replies = peer.received.length;
       fillUp(0, code);
       await append(timeline, peer, 1, wal, middle, wal.endLsn);
-      expect(peer.rejected).toContain(`takes no more WAL on this safekeeper until there is room on its disk: ${code}`);
+      expect(peer.rejected).toContain(
+        `takes no more WAL on this safekeeper until its disk takes writes again: ${code}`,
+      );
       expect(peer.received.length).toBe(replies);
       expect(registry.waiting).toEqual([identity.timeline]);
       expect(registry.broken).toEqual([]);
@@ -143,9 +146,9 @@ describe('a full disk', () => {
       expect(registry.waiting).toEqual([identity.timeline]);
       const later = new TestPeer(nextPeer++);
       timeline.attach(later, { type: 'greeting', identity, configuration });
-      expect(later.rejected).toContain('until there is room');
+      expect(later.rejected).toContain('until its disk takes writes again');
       expect(Buffer.compare(await read(timeline, middle), wal.bytes(start, middle))).toBe(0);
-      expect(log.filter((line) => line.includes('disk full')).length).toBe(1);
+      expect(log.filter((line) => line.includes('the disk takes no writes')).length).toBe(1);
 
       const advanced = new Promise<void>((resolve) => timeline.onAdvance(resolve));
       makeRoom();
@@ -230,7 +233,7 @@ describe('a full disk', () => {
     await open();
     expect(registry.waiting).toEqual([identity.timeline]);
     await registry.resume();
-    await expect(find()).rejects.toThrow('cannot be read until there is room on the disk');
+    await expect(find()).rejects.toThrow('cannot be read until its disk takes writes again');
     makeRoom();
     await registry.resume();
     expect((await find()).flushLsn).toBe(wal.endLsn);
@@ -261,7 +264,7 @@ describe('a full disk', () => {
     await append(timeline, peer, 1, more, wal.endLsn, more.endLsn);
     expect(timeline.waitsForRoom).toBe(true);
     await registry.resume();
-    expect(timeline.broken?.message).toContain('until there is room');
+    expect(timeline.broken?.message).toContain('until its disk takes writes again');
     timeline.progress({ remoteConsistentLsn: timeline.commitLsn, backupLsn: timeline.commitLsn });
     await registry.resume();
     expect(timeline.waitsForRoom).toBe(false);

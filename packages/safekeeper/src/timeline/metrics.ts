@@ -12,7 +12,7 @@ export function timelineMetrics(registry: Registry): TimelineMetrics {
   return {
     diskFull: new Counter({
       name: 'zenith_safekeeper_disk_full_total',
-      help: 'Times that a timeline met a full disk, and began to wait for room.',
+      help: 'Times that a timeline met a full or read-only disk, and began to wait.',
       registers: [registry],
     }),
     receivedBytes: new Counter({

@@ -8,7 +8,7 @@ import type { Clock } from '../clock/clock.ts';
 import { CleanMarker } from '../control-file/clean-marker.ts';
 import { ControlFile } from '../control-file/control-file.ts';
 import type { Disk } from '../disk/disk.ts';
-import { isDiskFull } from '../disk/full-disk.ts';
+import { writesAreRefused } from '../disk/refused-writes.ts';
 import { SafekeeperError } from '../errors.ts';
 import { recoverWal } from '../wal-storage/recovery.ts';
 import { Segments } from '../wal-storage/segments.ts';
@@ -109,15 +109,15 @@ export class TimelineRegistry {
       await this.#load(join(dataDirectory, 'tenants', tenant, timeline));
       this.#unreadable.delete(timeline);
     } catch (error) {
-      const full = isDiskFull(error);
-      if (full && known?.error.code === 'disk-full') return;
-      if (full) metrics.diskFull.inc();
+      const refused = writesAreRefused(error);
+      if (refused && known?.error.code === 'disk-full') return;
+      if (refused) metrics.diskFull.inc();
       log.error({ tenant, timeline, err: error }, 'timeline cannot be read');
-      const message = `timeline ${timeline} cannot be read${full ? ' until there is room on the disk' : ''}: ${(error as Error).message}`;
+      const message = `timeline ${timeline} cannot be read${refused ? ' until its disk takes writes again' : ''}: ${(error as Error).message}`;
       this.#unreadable.set(timeline, {
         tenant,
         timeline,
-        error: new SafekeeperError(full ? 'disk-full' : 'timeline-broken', message, { cause: error }),
+        error: new SafekeeperError(refused ? 'disk-full' : 'timeline-broken', message, { cause: error }),
       });
     }
   }
@@ -139,7 +139,7 @@ export class TimelineRegistry {
     ];
   }
 
-  /** Goes on with timelines that met a full disk, as far as there is room by now: one after the other, since they share the disk, up to the first that finds none. Never rejects. */
+  /** Goes on with timelines that met a full or read-only disk, as far as it takes writes by now: one after the other, since they share the disk, up to the first that is refused. Never rejects. */
   async resume(): Promise<void> {
     this.#resuming ??= this.#resumeAll().finally(() => {
       this.#resuming = undefined;

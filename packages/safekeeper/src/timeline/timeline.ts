@@ -22,7 +22,7 @@ import type { Logger } from 'pino';
 import type { Clock } from '../clock/clock.ts';
 import type { CleanMarker } from '../control-file/clean-marker.ts';
 import { ControlFile } from '../control-file/control-file.ts';
-import { isDiskFull } from '../disk/full-disk.ts';
+import { writesAreRefused } from '../disk/refused-writes.ts';
 import { SafekeeperError } from '../errors.ts';
 import { RecordEnd } from '../wal-storage/record-end.ts';
 import { recoverWal } from '../wal-storage/recovery.ts';
@@ -135,7 +135,7 @@ export class Timeline {
     return this.#broken;
   }
 
-  /** True when it takes nothing because the disk is full: {@link resume} is to be tried from time to time. */
+  /** True when it takes nothing because the disk is full or read-only: {@link resume} is to be tried from time to time. */
   get waitsForRoom(): boolean {
     return this.#broken?.code === 'disk-full';
   }
@@ -277,7 +277,7 @@ export class Timeline {
   }
 
   /**
-   * Goes on after the disk was full, once there is room for a segment: as after a restart the WAL is read again from the commit LSN on, what may live in the page cache alone is written again, and what follows the last whole record is cut
+   * Goes on after the disk was full or read-only, once it takes a segment: as after a restart the WAL is read again from the commit LSN on, what may live in the page cache alone is written again, and what follows the last whole record is cut
    * off. Whole segments that the archive and a pageserver have are let go first. Harmless while there is no room, and when nothing waits for it.
    */
   async resume(): Promise<void> {
@@ -323,10 +323,10 @@ export class Timeline {
       this.#state = startAcceptor(this.#state.node, withLaterLsns(control, this.#state.control), flushLsn);
       this.#epoch++;
       this.#broken = undefined;
-      this.#log.info({ flushLsn: formatLsn(flushLsn), term: this.term }, 'there is room on the disk again');
+      this.#log.info({ flushLsn: formatLsn(flushLsn), term: this.term }, 'the disk takes writes again');
       this.#notify();
     } catch (error) {
-      if (isDiskFull(error)) return;
+      if (writesAreRefused(error)) return;
       this.#broken = undefined;
       this.#break(error as Error);
     }
@@ -572,17 +572,17 @@ export class Timeline {
       });
     }
     if (this.#broken !== undefined) return;
-    const full = isDiskFull(error);
+    const refused = writesAreRefused(error);
     this.#broken = new SafekeeperError(
-      full ? 'disk-full' : 'timeline-broken',
-      `timeline ${this.identity.timeline} takes no more WAL on this safekeeper until ${full ? 'there is room on its disk' : 'it is restarted'}: ${error.message}`,
+      refused ? 'disk-full' : 'timeline-broken',
+      `timeline ${this.identity.timeline} takes no more WAL on this safekeeper until ${refused ? 'its disk takes writes again' : 'it is restarted'}: ${error.message}`,
       { cause: error },
     );
     this.#busy = false;
     this.#waiting = [];
-    if (full) {
+    if (refused) {
       this.#metrics.diskFull.inc();
-      this.#log.error({ err: error }, 'disk full: the timeline waits for room');
+      this.#log.error({ err: error }, 'the disk takes no writes: the timeline waits until it does');
     } else this.#log.error({ err: error }, 'timeline broken');
     for (const peer of this.#peers.values()) peer.reject(this.#broken.message);
     this.#peers.clear();
