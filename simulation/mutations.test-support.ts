@@ -2,6 +2,7 @@ import { vi } from 'vitest';
 import type { AcceptorControl } from '@zenith/consensus';
 import type * as configurationModule from '../packages/consensus/src/configuration.ts';
 import type * as positionModule from '../packages/consensus/src/position.ts';
+import type * as replicationModule from '../packages/consensus/src/proposer/replication.ts';
 import type * as termHistoryModule from '../packages/consensus/src/term-history.ts';
 import type * as cleanMarkerModule from '../packages/safekeeper/src/control-file/clean-marker.ts';
 import type * as controlFileModule from '../packages/safekeeper/src/control-file/control-file.ts';
@@ -16,6 +17,7 @@ export type Rule =
   | 'donor-by-term'
   | 'no-truncation'
   | 'older-term-commit'
+  | 'no-return'
   | 'forgotten-vote'
   | 'no-sync'
   | 'trusted-files';
@@ -24,6 +26,7 @@ const CONFIGURATION = '../packages/consensus/src/configuration.ts';
 const POSITION = '../packages/consensus/src/position.ts';
 const TERM_HISTORY = '../packages/consensus/src/term-history.ts';
 const COMMIT_RULE = '../packages/consensus/src/proposer/commit-rule.ts';
+const REPLICATION = '../packages/consensus/src/proposer/replication.ts';
 
 const CONTROL_FILE = '../packages/safekeeper/src/control-file/control-file.ts';
 const CLEAN_MARKER = '../packages/safekeeper/src/control-file/clean-marker.ts';
@@ -61,16 +64,22 @@ export function breakRule(rule: Rule): void {
     case 'older-term-commit':
       vi.doMock(COMMIT_RULE, () => ({ countedLsn: (flushLsn: number | null) => flushLsn }));
       return;
+    case 'no-return':
+      vi.doMock(REPLICATION, async (original) => {
+        const real = await original<typeof replicationModule>();
+        // Whoever was heard of in this term, and comes back on another connection, gets no more WAL.
+        const startStreaming: typeof real.startStreaming = (state, progress, vote, effects) =>
+          progress.flushLsn === null ? real.startStreaming(state, progress, vote, effects) : state;
+        return { ...real, startStreaming };
+      });
+      return;
     case 'forgotten-vote':
       vi.doMock(CONTROL_FILE, async (original) => {
         const { ControlFile } = await original<typeof controlFileModule>();
         class Forgetful extends ControlFile {
-          #saved = false;
-          /** Only the first one, which makes the timeline. */
+          /** With the term of the last Elected. */
           override save(control: AcceptorControl): Promise<void> {
-            if (this.#saved || this.load() !== undefined) return Promise.resolve();
-            this.#saved = true;
-            return super.save(control);
+            return super.save({ ...control, term: control.history.at(-1)?.term ?? 0 });
           }
         }
         return { ControlFile: Forgetful };
@@ -106,7 +115,16 @@ export function breakRule(rule: Rule): void {
 
 /** Ends what {@link breakRule} began. */
 export function mendRules(): void {
-  for (const path of [CONFIGURATION, POSITION, TERM_HISTORY, COMMIT_RULE, CONTROL_FILE, CLEAN_MARKER, WAL_WRITER])
+  for (const path of [
+    CONFIGURATION,
+    POSITION,
+    TERM_HISTORY,
+    COMMIT_RULE,
+    REPLICATION,
+    CONTROL_FILE,
+    CLEAN_MARKER,
+    WAL_WRITER,
+  ])
     vi.doUnmock(path);
   vi.resetModules();
 }

@@ -38,6 +38,8 @@ export interface Surroundings {
   readonly network: Network;
   readonly checker: Checker;
   readonly safekeepers: ReadonlyMap<NodeId, SafekeeperNode>;
+  /** Leaders write as soon as they are elected, as the core allows and production's shell does not. */
+  readonly writesEarly: boolean;
   /** What the leader of each term wrote. */
   readonly wals: Map<number, TestWal>;
 }
@@ -61,7 +63,7 @@ export class ComputeNode {
   readonly #links = new Map<NodeId, Link>();
   readonly #voterTails = new Map<NodeId, Tail>();
   /** Chance that a connection is one on which messages get lost, repeated and mixed up. */
-  readonly #lossy: number;
+  #lossy: number;
   /** The end of the WAL it continues. */
   #older: Tail | undefined;
   #wal: TestWal | undefined;
@@ -92,7 +94,8 @@ export class ComputeNode {
 
   /** True while it may write. */
   get writes(): boolean {
-    return !this.isOver && this.core.state.phase === 'leading' && this.core.state.synced;
+    const { phase, synced } = this.core.state;
+    return !this.isOver && phase === 'leading' && (synced || this.#at.writesEarly);
   }
 
   /** End of what it wrote; undefined before it leads. */
@@ -109,10 +112,17 @@ export class ComputeNode {
   write(): void {
     const wal = this.#wal;
     if (!this.writes || wal === undefined) return;
-    const { random } = this.#at;
+    const { random, counters } = this.#at;
+    if (!this.core.state.synced) counters.count('written before synced');
     const records = 1 + random.below(3);
     for (let i = 0; i < records; i++) wal.record(random.pick(RECORD_LENGTHS));
     this.#run(() => this.core.wal(wal.endLsn));
+  }
+
+  /** From here on its connections are ordered and complete. */
+  endLoss(): void {
+    this.#lossy = 0;
+    for (const connection of this.connections) connection.lossy = false;
   }
 
   /** The process dies. */
@@ -264,6 +274,7 @@ export class ComputeNode {
           this.#lastRecordBefore(effect.startLsn, effect.history),
         );
         this.#at.wals.set(effect.term, this.#wal);
+        if (this.#at.writesEarly) events.after(random.below(10), () => this.write());
         return;
       }
       case 'synced':

@@ -1,4 +1,4 @@
-import { formatLsn, type Lsn } from '@zenith/base';
+import { AssertionError, formatLsn, type Lsn } from '@zenith/base';
 import type { AcceptorMessage, NodeId, TimelineIdentity } from '@zenith/consensus';
 import { decodeAcceptorMessage, type CopyDataHandler } from '@zenith/wire';
 import type { Logger } from 'pino';
@@ -251,7 +251,7 @@ export class SafekeeperNode {
     if (message.type !== 'voteReply') return null;
     if (message.granted) {
       this.#counters.count('vote granted');
-      this.#checker.voted(this.id, message.term, compute);
+      this.#check(() => this.#checker.voted(this.id, message.term, compute));
     } else this.#counters.count('vote refused');
     const startLsn = message.commitLsn;
     return { tail: { startLsn, bytes: this.read(startLsn, message.flushLsn) } };
@@ -269,12 +269,19 @@ export class SafekeeperNode {
       this.#fail(new SafetyViolation(`the commit LSN of safekeeper ${this.id} decreased to ${formatLsn(commitLsn)}`));
     if (commitLsn === this.#verifiedLsn) return;
     const startLsn = this.#verifiedLsn;
+    this.#check(() =>
+      this.#checker.served(`safekeeper ${this.id}`, { startLsn, bytes: this.read(startLsn, commitLsn) }),
+    );
+    this.#verifiedLsn = commitLsn;
+  }
+
+  /** A check in the middle of production's code, which would take what it throws for a failure of its own. */
+  #check(check: () => void): void {
     try {
-      this.#checker.served(`safekeeper ${this.id}`, { startLsn, bytes: this.read(startLsn, commitLsn) });
+      check();
     } catch (error) {
       this.#fail(error as Error);
     }
-    this.#verifiedLsn = commitLsn;
   }
 
   /** Thrown where nobody catches it but the simulation. */
@@ -286,11 +293,17 @@ export class SafekeeperNode {
 
   /** What the log says of things that must not be is a find. */
   #log(): Logger {
-    const note = (_fields: unknown, message: string): void => {
+    const note = (fields: unknown, message: string): void => {
       this.#events.note(message);
       this.#counters.count(`log: ${message}`);
       if (message === 'a proposer would drop committed WAL' || message === 'a proposer sent WAL that is not valid')
         this.#fail(new SafetyViolation(`safekeeper ${this.id}: ${message}`));
+      if (message === 'timeline broken') {
+        // By a fault that was injected; an assertion comes by itself.
+        const { err } = fields as { readonly err: Error };
+        if (!(err instanceof SimulatedError) && !(err instanceof AssertionError))
+          this.#fail(new SafetyViolation(`safekeeper ${this.id}: ${err.message}`));
+      }
     };
     const log = { info: note, warn: note, error: note, debug: note, child: () => log };
     return log as unknown as Logger;
