@@ -3,8 +3,8 @@ import { once } from 'node:events';
 import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { formatLsn, type Lsn } from '@zenith/base';
-import { nodeId, type NodeId, type TimelineIdentity } from '@zenith/consensus';
-import { encodeProposerMessage, type PostgresClient } from '@zenith/wire';
+import { nodeId, type NodeId, type Term, type TimelineIdentity } from '@zenith/consensus';
+import { encodeProposerMessage, encodeStatusUpdate, type PostgresClient } from '@zenith/wire';
 import { temporaryDirectory } from '@zenith/testing';
 import { pino } from 'pino';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
@@ -55,8 +55,8 @@ function proposer(wal: () => TestWal, options: ConstructorParameters<typeof Test
   return made;
 }
 
-async function client(id: number): Promise<PostgresClient> {
-  const made = await connectTo(addressOf(id), identity);
+async function client(id: number, term?: Term, applicationName?: string): Promise<PostgresClient> {
+  const made = await connectTo(addressOf(id), identity, term, applicationName);
   clients.push(made);
   return made;
 }
@@ -300,6 +300,29 @@ describe('a safekeeper', () => {
       rows: [[identity.systemId, '1', formatLsn(wal.endLsn), null]],
     });
     expect((await connection.query('SHOW wal_segment_size')).rows).toEqual([['1MB']]);
+  });
+
+  test('believes a pageserver that follows committed WAL what is durable, and no other consumer', async () => {
+    const wal = await withTimeline();
+    await readWal(addressOf(1), identity, start, wal.endLsn); // which says that it is committed here, too
+    const [startText, endText] = [formatLsn(start), formatLsn(wal.endLsn)];
+    const consumers: PostgresClient[] = [];
+    /** One more consumer says that it has applied everything; gives what is ingested and what is remote-consistent then. */
+    async function afterUpdateOf(applicationName: string, term?: Term): Promise<unknown[]> {
+      const consumer = await client(1, term, applicationName);
+      consumers.push(consumer);
+      const stream = await consumer.copyBoth(`START_REPLICATION PHYSICAL ${endText}`, () => undefined);
+      const all = { written: wal.endLsn, flushed: wal.endLsn, applied: wal.endLsn };
+      stream.send(encodeStatusUpdate(all, false, Date.now()));
+      await expect
+        .poll(async () => (await http(1, '/v1/status')).body['consumers'], { timeout: 30_000 })
+        .toEqual(consumers.map(() => expect.objectContaining({ remoteConsistentLsn: endText })));
+      const { columns, rows } = await (await client(1)).query('TIMELINE_STATUS');
+      return ['ingested_lsn', 'remote_consistent_lsn'].map((column) => rows[0]?.[columns.indexOf(column)]);
+    }
+    expect(await afterUpdateOf('walreceiver')).toEqual([startText, startText]);
+    expect(await afterUpdateOf('pageserver', 1)).toEqual([startText, startText]); // what is not committed, too
+    expect(await afterUpdateOf('pageserver')).toEqual([endText, endText]);
   });
 
   test('serves HTTP: health, status, timelines, metrics, errors', async () => {

@@ -3,7 +3,7 @@ import { localDisk } from '../disk/local-disk.ts';
 
 /** What a file operation is about to do. */
 export interface Operation {
-  readonly kind: 'create' | 'open' | 'write' | 'sync' | 'truncate' | 'rename' | 'syncDirectory';
+  readonly kind: 'create' | 'open' | 'write' | 'sync' | 'truncate' | 'rename' | 'remove' | 'syncDirectory';
   readonly path: string;
 }
 
@@ -48,6 +48,7 @@ export class FaultyDisk implements Disk {
   }
 
   remove(path: string): void {
+    this.#note('remove', path);
     localDisk.remove(path);
   }
 

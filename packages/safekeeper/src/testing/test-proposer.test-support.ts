@@ -30,21 +30,26 @@ export interface WalSource {
   bytes(begin: Lsn, end: Lsn): Uint8Array;
 }
 
-function parameters(identity: TimelineIdentity, term?: Term): Record<string, string> {
+function parameters(identity: TimelineIdentity, term?: Term, applicationName = 'test'): Record<string, string> {
   const options = `-c zenith.tenant=${identity.tenant} -c zenith.timeline=${identity.timeline}`;
   return {
     user: 'test',
     replication: 'true',
-    application_name: 'test',
+    application_name: applicationName,
     options: term === undefined ? options : `${options} -c zenith.term=${term}`,
   };
 }
 
 /** A connection to a safekeeper about one timeline. */
-export function connectTo(address: Address, identity: TimelineIdentity, term?: Term): Promise<PostgresClient> {
+export function connectTo(
+  address: Address,
+  identity: TimelineIdentity,
+  term?: Term,
+  applicationName?: string,
+): Promise<PostgresClient> {
   return PostgresClient.connect({
     ...address,
-    parameters: parameters(identity, term),
+    parameters: parameters(identity, term, applicationName),
     timeoutMs: 10_000,
     keepsNothing: true,
   });

@@ -51,11 +51,11 @@ async function open(): Promise<void> {
   });
 }
 
-/** From the operation after `operations` more on, whatever needs room finds none; where all is read-only nothing is opened for writing, too. */
+/** From the operation after `operations` more on, whatever needs room finds none; where all is read-only nothing is opened for writing or removed, too. */
 function fillUp(operations = 0, code = 'ENOSPC'): void {
   let left = operations;
   disk.onOperation = ({ kind }) => {
-    if ((kind !== 'open' || code === 'EROFS') && left-- <= 0)
+    if (((kind !== 'open' && kind !== 'remove') || code === 'EROFS') && left-- <= 0)
       throw Object.assign(new Error(`${code}: no room`), { code });
   };
 }

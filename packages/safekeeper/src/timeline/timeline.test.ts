@@ -8,7 +8,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import { systemClock } from '../clock/clock.ts';
 import { FaultyDisk } from '../testing/faulty-disk.test-support.ts';
 import { TestPeer } from '../testing/test-peer.test-support.ts';
-import { testConfiguration, testIdentity, TestWal } from '../testing/test-wal.test-support.ts';
+import { SEGMENT_SIZE, testConfiguration, testIdentity, TestWal } from '../testing/test-wal.test-support.ts';
 import { timelineMetrics } from './metrics.ts';
 import { TimelineRegistry } from './registry.ts';
 import type { Timeline } from './timeline.ts';
@@ -17,6 +17,8 @@ const configuration = testConfiguration(1);
 const identity = testIdentity();
 const start = identity.timelineStartLsn;
 const greeting: Greeting = { type: 'greeting', identity, configuration };
+/** The control file: made, written, synced, renamed, the folder synced; three segments removed, the folder synced. */
+const TRIM_OPERATIONS = 9;
 const errors: string[] = [];
 const log = pino({ level: 'error' }, { write: (line: string) => void errors.push(line) });
 
@@ -64,6 +66,26 @@ function append(peer: TestPeer, term: number, begin: Lsn, end: Lsn, commitLsn: L
     },
     from.bytes(begin, end),
   );
+}
+
+/** Takes 4 segments of WAL, committed to the end, of which everything is archived and in a pageserver's durable layers. */
+async function fillSegments(): Promise<void> {
+  wal.grow(4 * SEGMENT_SIZE);
+  const peer = new TestPeer(1);
+  await follow(peer, 1, firstHistory, start);
+  append(peer, 1, start, wal.endLsn, wal.endLsn);
+  await peer.until(() => peer.lastReply?.commitLsn === wal.endLsn);
+  timeline.progress({ remoteConsistentLsn: wal.endLsn, backupLsn: wal.endLsn });
+}
+
+/** All WAL that the timeline says it has here. */
+async function localWal(): Promise<Uint8Array> {
+  const { localStartLsn } = timeline.state.control;
+  const bytes = new Uint8Array(timeline.flushLsn - localStartLsn);
+  const reader = timeline.openReader();
+  await reader.read(localStartLsn, bytes, false);
+  reader.close();
+  return bytes;
 }
 
 const firstHistory: TermHistory = [...initialHistory(start), { term: 1, startLsn: start }];
@@ -167,11 +189,24 @@ describe('a timeline', () => {
     await registry.close();
     await open();
     expect(timeline.flushLsn).toBe(other.endLsn);
-    const bytes = new Uint8Array(other.endLsn - start);
-    const reader = timeline.openReader();
-    await reader.read(start, bytes, false);
-    reader.close();
-    expect(Buffer.compare(bytes, other.bytes(start, other.endLsn))).toBe(0);
+    expect(Buffer.compare(await localWal(), other.bytes(start, other.endLsn))).toBe(0);
+  });
+
+  test('lets go of whole segments once the control file on the disk says that others have them, not before', async () => {
+    await fillSegments();
+    const { remoteConsistentLsn, backupLsn } = timeline.state.control;
+    expect([remoteConsistentLsn, backupLsn]).toEqual([wal.endLsn, wal.endLsn]);
+    const all = timeline.segments.existing();
+    expect(await timeline.trim()).toBe(0);
+    expect(timeline.segments.existing()).toEqual(all);
+    expect(timeline.state.control.localStartLsn).toBe(start);
+
+    timeline.saveProgress();
+    const kept = timeline.segments.numberOf(wal.endLsn) - 1; // one whole segment stays
+    await expect.poll(() => timeline.trim()).toBe((kept - Math.min(...all)) * SEGMENT_SIZE);
+    expect(timeline.segments.existing()).toEqual(all.filter((number) => number >= kept));
+    expect(timeline.state.control.localStartLsn).toBe(kept * SEGMENT_SIZE);
+    expect(Buffer.compare(await localWal(), wal.bytes((kept * SEGMENT_SIZE) as Lsn, wal.endLsn))).toBe(0);
   });
 
   test('refuses WAL that is not valid before it reaches the disk, and takes the right WAL afterwards', async () => {
@@ -276,6 +311,27 @@ describe('a disk that fails', () => {
       else expect([fork, wal.endLsn]).toContain(timeline.flushLsn);
       expect(term === 1 || term === 2).toBe(true);
       expect(timeline.state.control.pendingTruncationLsn).toBeNull();
+    },
+  );
+
+  test.each(Array.from({ length: TRIM_OPERATIONS }, (_, i) => i))(
+    'a disk that stops at operation %i of letting WAL go: all that the control file says is there',
+    async (failAt) => {
+      await fillSegments();
+      await registry.close();
+      await open();
+      let count = 0;
+      disk.onOperation = () => {
+        if (count++ >= failAt) throw new Error('EIO: power is gone');
+      };
+      await timeline.trim().catch(() => undefined);
+      expect(count).toBeGreaterThan(failAt);
+      disk.onOperation = () => undefined;
+      await registry.close().catch(() => undefined);
+      await open();
+      expect(timeline.flushLsn).toBe(wal.endLsn);
+      const { localStartLsn } = timeline.state.control;
+      expect(Buffer.compare(await localWal(), wal.bytes(localStartLsn, wal.endLsn))).toBe(0);
     },
   );
 
