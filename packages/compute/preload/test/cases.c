@@ -129,6 +129,33 @@ static void small_segment_comes_whole(struct world *world) {
     CHECK(read_version(fd, 0) == 0 && world->control->requests == 1 && world->control->pages == 20 && segment_of(REL)->missing == 0);
 }
 
+/* Blocks of a relation are counted on from one segment to the next, those of a file are not. */
+static void a_second_segment_begins_behind_the_first(struct world *world) {
+    int fd = open_relation(O_RDWR), second_fd = open(FILE_NAME ".1", O_RDWR | O_CLOEXEC);
+    struct segment *second = map_find(&(struct segment_key){1663, 5, REL, 0, 1});
+    struct page page;
+    CHECK(second_fd >= 0 && second != NULL);
+    CHECK(read_version(fd, SEGMENT_BLOCKS - 1) == 0 && world->control->pages == 1); /* nothing lies behind it in this file */
+    for (uint32_t block = 0; block < 40; block++) {
+        CHECK(pread(second_fd, &page, BLOCK_SIZE, (off_t)block * BLOCK_SIZE) == BLOCK_SIZE);
+        CHECK(page_version(&page, REL, 0, SEGMENT_BLOCKS + block) == 0);
+    }
+    CHECK(segment_of(REL)->missing == SEGMENT_BLOCKS - 1 && second->missing <= 160);
+    world->control->fail_block = SEGMENT_BLOCKS + 199;
+    world->control->fail_status = STATUS_PAGE_NOT_REBUILT;
+    world->control->fail_times = 1000;
+    int said[2], standard_error = dup(STDERR_FILENO);
+    CHECK(pipe(said) == 0 && dup2(said[1], STDERR_FILENO) >= 0);
+    ssize_t got = pread(second_fd, &page, BLOCK_SIZE, 199 * BLOCK_SIZE);
+    int problem = errno;
+    CHECK(dup2(standard_error, STDERR_FILENO) >= 0 && close(said[1]) == 0 && got == -1 && problem == EIO);
+    char line[512] = "";
+    CHECK(read(said[0], line, sizeof(line) - 1) > 0 && strstr(line, "cannot read block 131271 of base/5/16384 at") != NULL);
+    CHECK(ftruncate(second_fd, 0) == 0 && second->remote == 0 && segment_of(REL)->remote == SEGMENT_BLOCKS);
+    CHECK(unlink(FILE_NAME ".1") == 0 && second->state == SEGMENT_DEAD && segment_of(REL)->state == SEGMENT_LIVE);
+    CHECK(read_version(fd, 0) == 0);
+}
+
 static void write_makes_local(struct world *world) {
     int fd = open_relation(O_RDWR);
     write_version(fd, 50, 7);
@@ -409,11 +436,12 @@ static void hints_prefetch(struct world *world) {
 }
 
 #define RELATIONS(name, ...) static const struct relation name[] = {__VA_ARGS__}
-RELATIONS(medium, {1663, 5, REL, 0, 200}, {1663, 5, 16385, 0, 300}, {1663, 5, REL, 2, 40}, {1664, 0, 1262, 0, 40}, {16400, 5, 16390, 0, 40});
-RELATIONS(large, {1663, 5, REL, 0, 1024}, {1663, 5, 16385, 0, 300});
-RELATIONS(shared_by_many, {1663, 5, REL, 0, 2000});
-RELATIONS(small, {1663, 5, REL, 0, 20});
-RELATIONS(tortured, {1663, 5, 16384, 0, 700}, {1663, 5, 16385, 0, 3000}, {1663, 5, 16386, 2, 65}, {1663, 5, 16387, 0, 30}, {1664, 0, 16388, 0, 128}, {16400, 5, 16389, 0, 1000});
+RELATIONS(medium, {{1663, 5, REL, 0, 0}, 200}, {{1663, 5, 16385, 0, 0}, 300}, {{1663, 5, REL, 2, 0}, 40}, {{1664, 0, 1262, 0, 0}, 40}, {{16400, 5, 16390, 0, 0}, 40});
+RELATIONS(large, {{1663, 5, REL, 0, 0}, 1024}, {{1663, 5, 16385, 0, 0}, 300});
+RELATIONS(shared_by_many, {{1663, 5, REL, 0, 0}, 2000});
+RELATIONS(two_segments, {{1663, 5, REL, 0, 0}, SEGMENT_BLOCKS}, {{1663, 5, REL, 0, 1}, 200});
+RELATIONS(small, {{1663, 5, REL, 0, 0}, 20});
+RELATIONS(tortured, {{1663, 5, 16384, 0, 0}, 700}, {{1663, 5, 16385, 0, 0}, 3000}, {{1663, 5, 16386, 2, 0}, 65}, {{1663, 5, 16387, 0, 0}, 30}, {{1664, 0, 16388, 0, 0}, 128}, {{16400, 5, 16389, 0, 0}, 1000});
 
 #define CASE(function, relations, deadline, readahead) {#function, function, relations, (int)(sizeof(relations) / sizeof(relations[0])), deadline, readahead, 1}
 const struct test_case test_cases[] = {
@@ -423,6 +451,7 @@ const struct test_case test_cases[] = {
     CASE(reads_of_a_scan_come_out_of_order, large, 10000, 128),
     CASE(a_late_read_leaves_the_readahead_as_it_is, large, 10000, 128),
     CASE(small_segment_comes_whole, small, 10000, 128),
+    CASE(a_second_segment_begins_behind_the_first, two_segments, 10000, 128),
     CASE(write_makes_local, medium, 10000, 128),
     CASE(truncation_forgets, medium, 10000, 128),
     CASE(a_write_over_a_truncation_keeps_the_count, medium, 10000, 128),

@@ -37,7 +37,7 @@ static bool run_case(const struct test_case *test) {
 
 /* A map that is damaged in any of these ways must end the process before main(): a library that is not active shows pages of zeroes. */
 static bool run_bad_maps(void) {
-    static const struct relation one[] = {{1663, 5, 16384, 0, 100}};
+    static const struct relation one[] = {{{1663, 5, 16384, 0, 0}, 100}};
     static const struct {
         const char *what;
         size_t offset;

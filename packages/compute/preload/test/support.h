@@ -32,9 +32,10 @@ void page_fill(struct page *page, uint32_t rel, uint32_t fork, uint32_t block, u
 /* The version of a page that is whole and the one named; UINT32_MAX otherwise. */
 uint32_t page_version(const struct page *page, uint32_t rel, uint32_t fork, uint32_t block);
 
-/* A relation fork of the snapshot, in database 5 of pg_default unless said otherwise. */
+/* A segment file of a relation fork of the snapshot. */
 struct relation {
-    uint32_t spc, db, rel, fork, blocks;
+    struct segment_key key;
+    uint32_t blocks;
 };
 
 /* Shared with the page server: what it shall do, and what it did. Lives in a file of the case's directory. */

@@ -36,14 +36,16 @@ static uint32_t hash(const struct segment_key *key) {
     return value ^ value >> 16;
 }
 
-static void relation_path(const struct world *world, const struct relation *relation, char *path, size_t length) {
-    const char *fork = relation->fork == 2 ? "_vm" : relation->fork == 3 ? "_init" : "";
-    if (relation->spc == 1664)
-        snprintf(path, length, "%s/global/%u%s", world->data, relation->rel, fork);
-    else if (relation->spc == 1663)
-        snprintf(path, length, "%s/base/%u/%u%s", world->data, relation->db, relation->rel, fork);
+static void segment_path(const struct world *world, const struct segment_key *key, char *path, size_t length) {
+    const char *fork = key->fork == 2 ? "_vm" : key->fork == 3 ? "_init" : "";
+    char segment[16] = "";
+    if (key->segment > 0) snprintf(segment, sizeof(segment), ".%u", key->segment);
+    if (key->spc == 1664)
+        snprintf(path, length, "%s/global/%u%s%s", world->data, key->rel, fork, segment);
+    else if (key->spc == 1663)
+        snprintf(path, length, "%s/base/%u/%u%s%s", world->data, key->db, key->rel, fork, segment);
     else
-        snprintf(path, length, "%s/pg_tblspc/%u/PG_18_1/%u/%u%s", world->data, relation->spc, relation->db, relation->rel, fork);
+        snprintf(path, length, "%s/pg_tblspc/%u/PG_18_1/%u/%u%s%s", world->data, key->spc, key->db, key->rel, fork, segment);
 }
 
 static void make_parents(char *path) {
@@ -75,12 +77,11 @@ static void write_map(const struct world *world, const struct relation *relation
     struct segment *slots = (struct segment *)(bytes + sizeof(*header));
     for (int i = 0; i < count; i++) {
         const struct relation *relation = &relations[i];
-        struct segment_key key = {relation->spc, relation->db, relation->rel, relation->fork, 0};
-        uint32_t index = hash(&key);
+        uint32_t index = hash(&relation->key);
         while (slots[index % capacity].state != SEGMENT_EMPTY) index++;
         struct segment *slot = &slots[index % capacity];
         slot->state = SEGMENT_LIVE;
-        slot->key = key;
+        slot->key = relation->key;
         slot->blocks = slot->remote = slot->missing = relation->blocks;
         slot->bitmap_offset = bitmaps;
         for (uint32_t block = 0; block < relation->blocks; block++) bytes[bitmaps + block / 8] |= (uint8_t)(1u << block % 8);
@@ -115,7 +116,7 @@ void world_create(struct world *world, const struct relation *relations, int cou
     map_control(world);
     for (int i = 0; i < count; i++) {
         char path[PATH_MAX];
-        relation_path(world, &relations[i], path, sizeof(path));
+        segment_path(world, &relations[i].key, path, sizeof(path));
         make_parents(path);
         int fd = open(path, O_RDWR | O_CREAT | O_EXCL, 0600);
         CHECK(fd >= 0 && ftruncate(fd, (off_t)relations[i].blocks * BLOCK_SIZE) == 0);
