@@ -87,7 +87,9 @@ export class LocalFolderStorage implements RemoteStorage {
 
   async get(key: string, options: GetOptions = {}): Promise<RemoteObject> {
     checkKey(key);
-    options.signal?.throwIfAborted();
+    const { range, signal } = options;
+    assert(range === undefined || range.start < range.end, 'a range is not empty');
+    signal?.throwIfAborted();
     return this.#attempt(async () => {
       const file = await open(join(this.#root, key), 'r').catch((error: unknown) => {
         if (hasCode(error, 'ENOENT')) throw notFound(key, error);
@@ -97,8 +99,6 @@ export class LocalFolderStorage implements RemoteStorage {
         await file.close();
         throw error;
       });
-      const { range, signal } = options;
-      assert(range === undefined || (range.start < range.end && range.end <= size), 'a range lies within its object');
       const chunks = createReadStream('', {
         fd: file,
         start: range?.start ?? 0,

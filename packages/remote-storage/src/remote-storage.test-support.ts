@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { CorruptionError, crc32c } from '@zenith/base';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { fetchBytes, fetchObject } from './fetch-object.ts';
+import { fetchBytes, fetchObject, fetchRange } from './fetch-object.ts';
 import { bytesSource, type ObjectSource } from './object-source.ts';
 import type { RemoteStorage } from './remote-storage.ts';
 
@@ -69,6 +69,16 @@ export function remoteStorageConformance(name: string, make: () => Promise<Teste
         for await (const chunk of body as AsyncIterable<Uint8Array>) chunks.push(chunk);
         expect(Buffer.compare(Buffer.concat(chunks), content.subarray(start, end))).toBe(0);
       }
+    });
+
+    test.each([
+      ['ends within', 1],
+      ['ends before', 50],
+    ])('an object that %s the range that is read is damaged', async (_, start) => {
+      await storage.put('abridged', source('12345'));
+      const reading = fetchRange(storage, 'abridged', 100, { start, end: 100 });
+      await expect(reading).rejects.toBeInstanceOf(CorruptionError);
+      await expect(reading).rejects.toThrow('abridged');
     });
 
     test('of many who put the same key if it is absent, one succeeds, and its content stands', async () => {

@@ -15,7 +15,7 @@ export interface PutOptions extends OperationOptions {
 
 /** What to get. */
 export interface GetOptions extends OperationOptions {
-  /** Bytes `[start, end)` of the object instead of all of it; within its length. */
+  /** Bytes `[start, end)` of the object instead of all of it: those that there are. A storage may throw CorruptionError when there are none. */
   readonly range?: { readonly start: number; readonly end: number };
 }
 

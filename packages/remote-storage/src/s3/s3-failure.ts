@@ -37,6 +37,8 @@ export function s3Failure(error: unknown, what: string): Error {
       `${what}: no credentials: set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or make ~/.aws/credentials`,
       { cause: error },
     );
+  // A range was asked for that lies behind the end: whoever asks knows how long the object was.
+  if (status === 416) return new CorruptionError('the object is shorter than it must be', { source: what });
   if (status === 404) return new RemoteStorageError('not-found', reason, { cause: error });
   if (status === undefined || status >= 500 || status === 429 || PASSING.has(name))
     return new RemoteStorageError('unavailable', reason, { cause: error });

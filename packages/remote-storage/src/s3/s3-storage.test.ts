@@ -1,7 +1,8 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { CorruptionError } from '@zenith/base';
 import { afterEach, beforeEach, expect, test, vi } from 'vitest';
-import { fetchBytes } from '../fetch-object.ts';
+import { fetchBytes, fetchRange } from '../fetch-object.ts';
 import { bytesSource } from '../object-source.ts';
 import { openRemoteStorage } from '../open-remote-storage.ts';
 import type { RemoteStorage } from '../remote-storage.ts';
@@ -65,6 +66,14 @@ test.each([
 ])('status %i %s is final: %s', async (status, code, expected) => {
   answer = (_request, response) => refuse(response, status, code);
   await expect(storage.put('a', bytesSource('test', Buffer.from('x')))).rejects.toMatchObject({ code: expected });
+  expect(requests.length).toBe(1);
+});
+
+test('a range behind the end of an object is damage to it, which is named', async () => {
+  answer = (_request, response) => refuse(response, 416, 'InvalidRange');
+  const reading = fetchRange(storage, 'a/b', 100, { start: 50, end: 100 });
+  await expect(reading).rejects.toBeInstanceOf(CorruptionError);
+  await expect(reading).rejects.toThrow('get a/b');
   expect(requests.length).toBe(1);
 });
 
