@@ -1,6 +1,9 @@
-import { INVALID_LSN, lsn as asLsn, newTenantId, newTimelineId, type Lsn } from '@zenith/base';
+import { INVALID_LSN, lsn as asLsn, newTenantId, newTimelineId, type Lsn, type SystemId } from '@zenith/base';
 import {
+  DEFAULT_WAL_SEGMENT_SIZE,
   PG_CONTROL_FILE_SIZE,
+  RM_HEAP_ID,
+  SIZE_OF_CHECK_POINT,
   WalRecord,
   allocatePage,
   decodeCheckPoint,
@@ -27,9 +30,36 @@ import { WalIngest } from './wal-ingest.ts';
 export const NO_LOAD: PacerLoad = { pagesRead: 0, backpressure: () => undefined };
 
 /** Where the WAL of these tests begins. */
-const START = asLsn(0x200_0000);
+export const START = asLsn(0x200_0000);
 
-const CONTROL_TRACK_COMMIT_TIMESTAMP = 200;
+/** Whose WAL it is. */
+export const SYSTEM_ID = '7412345678901234567' as SystemId;
+
+// ControlFileData.  PG 15-18: pg_control.h
+const CONTROL_SYSTEM_ID = 0,
+  CONTROL_TRACK_COMMIT_TIMESTAMP = 200,
+  CONTROL_XLOG_SEG_SIZE = 228;
+
+/** XLOG_HEAP_INSERT | XLOG_HEAP_INIT_PAGE.  PG 15-18: heapam_xlog.h */
+const XLOG_HEAP_INSERT_INIT_PAGE = 0x80;
+
+/** Gives an empty timeline counters and a control file: all that ingest needs to begin. */
+export function putHead(timeline: Timeline, counters: Partial<CheckPoint> = {}, trackCommitTimestamp = false): void {
+  const checkpoint = new Uint8Array(SIZE_OF_CHECK_POINT);
+  encodeCheckPoint(timeline.pgMajor, { ...DEFAULT_COUNTERS, ...counters }, new DataView(checkpoint.buffer), 0);
+  const control = new Uint8Array(PG_CONTROL_FILE_SIZE);
+  const view = new DataView(control.buffer);
+  view.setBigUint64(CONTROL_SYSTEM_ID, BigInt(SYSTEM_ID), true);
+  view.setUint8(CONTROL_TRACK_COMMIT_TIMESTAMP, trackCommitTimestamp ? 1 : 0);
+  view.setUint32(CONTROL_XLOG_SEG_SIZE, DEFAULT_WAL_SEGMENT_SIZE, true);
+  const at = asLsn(timeline.lastRecordLsn + 8);
+  for (const [kind, bytes] of [
+    [ObjectKind.checkpoint, checkpoint],
+    [ObjectKind.controlFile, control],
+  ] as const)
+    timeline.put(timeline.intern(kind, 0, 0, 0, 0), 0, at, ValueKind.image, bytes, 0, bytes.length);
+  timeline.advance(at);
+}
 
 /** The head of a real timeline, fed with records made by hand. Records are remembered by what redo is asked to do, so that tests see which values a page has. */
 export class Head {
@@ -65,30 +95,7 @@ export class Head {
       pgMajor: major,
       initialLsn: START,
     });
-    const checkpoint = new Uint8Array(88);
-    encodeCheckPoint(major, { ...DEFAULT_COUNTERS, ...counters }, new DataView(checkpoint.buffer), 0);
-    const control = new Uint8Array(PG_CONTROL_FILE_SIZE);
-    control[CONTROL_TRACK_COMMIT_TIMESTAMP] = options.trackCommitTimestamp === true ? 1 : 0;
-    const at = asLsn(START + 8);
-    timeline.put(
-      timeline.intern(ObjectKind.checkpoint, 0, 0, 0, 0),
-      0,
-      at,
-      ValueKind.image,
-      checkpoint,
-      0,
-      checkpoint.length,
-    );
-    timeline.put(
-      timeline.intern(ObjectKind.controlFile, 0, 0, 0, 0),
-      0,
-      at,
-      ValueKind.image,
-      control,
-      0,
-      control.length,
-    );
-    timeline.advance(at);
+    putHead(timeline, counters, options.trackCommitTimestamp);
     return new Head(store, timeline, redone, () => directory.remove());
   }
 
@@ -221,4 +228,21 @@ export function data(...parts: readonly (readonly [size: 1 | 2 | 4 | 8, value: n
       return bytes;
     }),
   );
+}
+
+/** A reference to a block of a relation of database 5 that the record makes anew. */
+export function referenceTo(rel: number, block: number): NonNullable<RecordSpec['blocks']>[number] {
+  const tuple = data([2, 1], [2, 0x0802], [1, 24], [1, 0], [4, 7]);
+  return { id: 0, spc: 1663, db: 5, rel, fork: 0, block, willInit: true, data: tuple };
+}
+
+/** The insertion of the first tuple of a block of relation 16384. */
+export function heapRecord(block: number): RecordSpec {
+  return {
+    rmid: RM_HEAP_ID,
+    info: XLOG_HEAP_INSERT_INIT_PAGE,
+    xid: 1000,
+    mainData: data([2, 1], [1, 0]),
+    blocks: [referenceTo(16384, block)],
+  };
 }

@@ -37,8 +37,8 @@ export interface IngestTarget {
   scan(kind: ObjectKind, lsn: Lsn, visit: ScanVisit, prefix?: ScanPrefix): void;
   /** Rebuilds a page as of `lsn`, at most lastRecordLsn. It may have to be fetched, see {@link fetching}. */
   readPage(object: ObjectId, block: number, lsn: Lsn, page: Page): void;
-  /** Runs a read of pages, again when what it needs had to be fetched. */
-  fetching<T>(read: () => T): Promise<T>;
+  /** Runs a read, or what reads, again from its beginning when what it needs had to be fetched. */
+  fetching<T>(read: () => T | Promise<T>): Promise<T>;
 }
 
 /** What is known of the WAL that is to be followed. */

@@ -57,7 +57,7 @@ interface Candidate {
   backoffMs: number;
 }
 
-/** How a follower is. `failed`: its WAL cannot be understood, nothing more is ingested until the process starts again. */
+/** How a follower is. `failed`: its WAL cannot be understood, or what is needed for it is damaged here and in remote storage; nothing more is ingested until the process starts again. */
 export type FollowerState = 'idle' | 'following' | 'failed' | 'stopped';
 
 /**
@@ -151,7 +151,8 @@ export class TimelineFollower {
         continue;
       }
       try {
-        await this.#follow(candidate);
+        // Ingest that meets a damaged layer gives up the record at hand: the layer is fetched, and the stream begins again at that record.
+        await this.#timeline.fetching(() => this.#follow(candidate));
         candidate.backoffMs = BACKOFF_MIN_MS;
       } catch (error) {
         if (error instanceof AssertionError) throw error;

@@ -1,22 +1,13 @@
-import { CorruptionError, type Lsn, type SystemId } from '@zenith/base';
-import {
-  RM_DBASE_ID,
-  RM_HEAP_ID,
-  RM_XLOG_ID,
-  WalStreamEncoder,
-  XLOG_SWITCH,
-  allocatePage,
-  type RecordSpec,
-} from '@zenith/pg-format';
+import { CorruptionError, type Lsn } from '@zenith/base';
+import { RM_DBASE_ID, RM_HEAP_ID, RM_XLOG_ID, WalStreamEncoder, XLOG_SWITCH, allocatePage } from '@zenith/pg-format';
 import { expect, it } from 'vitest';
 import { ObjectKind } from '../key-space/object.ts';
-import { data, Head, NO_LOAD } from './head.test-support.ts';
+import { data, Head, heapRecord, NO_LOAD, referenceTo, SYSTEM_ID } from './head.test-support.ts';
 import { Pacer } from './pacer.ts';
 import type { IngestTarget } from './target.ts';
 import { WalApplier } from './wal-applier.ts';
 import { WalIngest } from './wal-ingest.ts';
 
-const SYSTEM_ID = '7412345678901234567' as SystemId;
 const INIT_PAGE = 0x80;
 const RECORDS = 2000;
 
@@ -206,21 +197,6 @@ function withUnreadablePages(timeline: IngestTarget, isUnreadable: (block: numbe
       return typeof value === 'function' ? (value.bind(of) as unknown) : value;
     },
   });
-}
-
-function referenceTo(rel: number, block: number): NonNullable<RecordSpec['blocks']>[number] {
-  const tuple = data([2, 1], [2, 0x0802], [1, 24], [1, 0], [4, 7]);
-  return { id: 0, spc: 1663, db: 5, rel, fork: 0, block, willInit: true, data: tuple };
-}
-
-function heapRecord(block: number): RecordSpec {
-  return {
-    rmid: RM_HEAP_ID,
-    info: INIT_PAGE,
-    xid: 1000,
-    mainData: data([2, 1], [1, 0]),
-    blocks: [referenceTo(16384, block)],
-  };
 }
 
 function unhurried(): Pacer {

@@ -1,4 +1,4 @@
-import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync, writeFileSync } from 'node:fs';
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, truncateSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { CorruptionError } from '@zenith/base';
@@ -6,6 +6,7 @@ import { allocatePage, BLCKSZ } from '@zenith/pg-format';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { ObjectKind } from '../key-space/object.ts';
 import { ValueKind } from '../key-space/value.ts';
+import { flip } from '../layers/damage.test-support.ts';
 import type { FileSystem } from '../layers/file-system.ts';
 import {
   at,
@@ -88,12 +89,6 @@ async function withDamage(
   } finally {
     rmSync(directory, { recursive: true });
   }
-}
-
-function flip(path: string, offset: number): void {
-  const bytes = readFileSync(path);
-  bytes[offset] = (bytes[offset] as number) ^ 0x10;
-  writeFileSync(path, bytes);
 }
 
 /** Sound pages read right, damaged ones throw an error that names the file. Returns how many are damaged. */

@@ -15,7 +15,7 @@ import { ZenithError } from '@zenith/base';
  * - `too-many-leases`: a timeline has as many leases as it can have.
  * - `too-many-waiters`: more readers wait for WAL than the option allows.
  * - `page-history-too-long`: a page cannot be rebuilt within the bound on what one rebuild may read.
- * - `layer-absent`: a layer that the read needs is only in remote storage yet.
+ * - `layer-absent`: a layer that the read needs is only in remote storage yet, or damaged here and not to be had from there now.
  * - `closing`: the store is being closed.
  */
 export type StorageErrorCode =

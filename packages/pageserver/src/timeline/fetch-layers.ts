@@ -1,7 +1,8 @@
-import { assert, AssertionError, CorruptionError } from '@zenith/base';
+import { assert, AssertionError, CorruptionError, ZenithError } from '@zenith/base';
 import { AbsentLayerError } from '../layers/absent-layer-error.ts';
 import { damagedLayerOf } from '../layers/damaged-layer-error.ts';
 import type { LayerResidency } from '../layers/layer-residency.ts';
+import { StorageError } from './errors.ts';
 import type { TimelineState } from './timeline-state.ts';
 
 /** A layer of this size or less is fetched whole where its last bytes would do. Unit: bytes. */
@@ -27,7 +28,7 @@ export class LayerFetches {
 
   /**
    * Undefined when nothing can be done about what a read threw; otherwise the read may be made again when the promise resolves.
-   * @returns a promise that rejects with CorruptionError, RemoteStorageError or what the file system throws when a layer cannot be fetched; with the signal's reason
+   * @returns a promise that rejects with CorruptionError, RemoteStorageError or what the file system throws when a layer cannot be fetched, StorageError `layer-absent` when it is damaged here and cannot be now; with the signal's reason
    */
   remedy(error: unknown): Promise<void> | undefined {
     const wanted = remedyOf(this.#state, error);
@@ -119,10 +120,17 @@ async function fetchOne(state: TimelineState, layer: LayerResidency): Promise<vo
     if (!owner.has(layer)) return;
     if (damage === undefined || !(error instanceof Error) || error instanceof AssertionError) throw error;
     const message = `${damage.message}; remote storage does not help: ${error.message}`;
-    throw new CorruptionError(message, undefined, { cause: error });
+    throw isLost(error)
+      ? new CorruptionError(message, undefined, { cause: error })
+      : new StorageError('layer-absent', message, { cause: error });
   }
   if (damage !== undefined)
     log.warn({ tenant, timeline, err: damage }, 'a damaged layer was replaced by what remote storage has');
+}
+
+/** True: remote storage does not have the layer as it was. Whatever else keeps it from being fetched may be over the next time. */
+function isLost(error: Error): boolean {
+  return error instanceof CorruptionError || (error instanceof ZenithError && error.code === 'not-found');
 }
 
 function ownerOf(state: TimelineState, layer: LayerResidency): TimelineState | undefined {

@@ -248,7 +248,7 @@ export class Timeline {
 
   /**
    * Runs `read`, again from its beginning each time it found something that can be fetched and that was fetched.
-   * @throws as `read`; CorruptionError, RemoteStorageError, what the file system throws, when it cannot be fetched; StorageError `closing`
+   * @throws as `read`; CorruptionError, RemoteStorageError, StorageError `layer-absent`, what the file system throws, when it cannot be fetched; StorageError `closing`
    */
   fetching<T>(read: () => T | Promise<T>): Promise<T> {
     return fetching(this.#state, this.#closing.signal, read);
