@@ -1,4 +1,4 @@
 import { damageSuite } from './damage-suite.test-support.ts';
 
 // integration_tests/long/damage.test.ts runs more of it.
-damageSuite(12);
+damageSuite(6);

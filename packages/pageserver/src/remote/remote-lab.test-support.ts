@@ -59,6 +59,8 @@ export class RemoteLab {
   readonly inner: RemoteStorage;
   /** What the pageservers have warned of. */
   readonly warnings: string[] = [];
+  /** The errors that came with it. */
+  readonly causes: Error[] = [];
 
   constructor(root: string, inner: RemoteStorage) {
     this.root = root;
@@ -87,7 +89,13 @@ export class RemoteLab {
       generation,
       dataDirectory,
       fileSystem: unsyncedFileSystem,
-      log: { info: () => undefined, warn: (_fields: object, message: string) => this.warnings.push(message) },
+      log: {
+        info: () => undefined,
+        warn: ({ err }, message) => {
+          this.warnings.push(message);
+          if (err instanceof Error) this.causes.push(err);
+        },
+      },
       metrics: remoteMetrics(new Registry(), () => remote.gauges),
       retries: { attemptsMax: 1, backoffMinMs: 1, backoffMaxMs: 1 },
       ...(startWaitMs === undefined ? {} : { startWaitMs }),
@@ -146,14 +154,19 @@ export async function play({ store, remote }: Node): Promise<readonly ModelWrite
   return [main, branch];
 }
 
-/** What a read gives when it fetches the layers that it finds absent. */
-export async function fetchedOutcome(timeline: Timeline, rel: number, block: number, lsn: Lsn): Promise<string> {
+/** The digest of a page, by a read that fetches the layers that it finds absent. @throws as the read */
+export async function fetchedPage(timeline: Timeline, rel: number, block: number, lsn: Lsn): Promise<string> {
   const page = allocatePage();
+  await timeline.fetching(() =>
+    timeline.readPage(timeline.find(ObjectKind.relation, 1663, 5, rel, 0), block, lsn, page),
+  );
+  return digest(page.bytes);
+}
+
+/** What that read gives: the page, or the failure. */
+export async function fetchedOutcome(timeline: Timeline, rel: number, block: number, lsn: Lsn): Promise<string> {
   try {
-    await timeline.fetching(() =>
-      timeline.readPage(timeline.find(ObjectKind.relation, 1663, 5, rel, 0), block, lsn, page),
-    );
-    return digest(page.bytes);
+    return await fetchedPage(timeline, rel, block, lsn);
   } catch (error) {
     return `error ${(error as { code?: string }).code ?? (error as Error).message}`;
   }
