@@ -34,14 +34,15 @@ test('a file on the same file system is linked: it takes no space, and outlives 
   expect(readFileSync(object, 'utf8')).toBe('immutable');
 });
 
-test('a file that is shorter than it was is no object', async () => {
+test.for(['immut', 'immutably'])('a file that is not what it was is no object: %s', async (changed) => {
   const file = join(directory.path, 'layer');
   writeFileSync(file, 'immutable');
   const source = fileSource(file, await checksumFile(file));
-  writeFileSync(file, 'immut');
+  writeFileSync(file, changed);
   const storage = await LocalFolderStorage.open(join(directory.path, 'objects'));
-  await expect(storage.put('a/layer', source)).rejects.toThrow(/layer/);
+  await expect(storage.put('a/layer', source)).rejects.toThrow(/what is to be stored .*\/layer\)/);
   expect(await storage.head('a/layer')).toBeUndefined();
+  expect(readdirSync(join(directory.path, 'objects/.incoming'))).toEqual([]);
 });
 
 test('what a dead process left on its way is removed once it is old, and is never an object', async () => {

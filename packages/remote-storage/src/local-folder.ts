@@ -2,10 +2,10 @@ import { createReadStream } from 'node:fs';
 import { link, mkdir, open, readdir, rename, stat, unlink } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { PassThrough, pipeline, type Readable } from 'node:stream';
-import { assert, CorruptionError } from '@zenith/base';
+import { assert } from '@zenith/base';
 import { RemoteStorageError } from './errors.ts';
 import { checkKey } from './object-key.ts';
-import { checkedBytes, type ObjectSource } from './object-source.ts';
+import { checkedBytes, fileSource, type ObjectSource } from './object-source.ts';
 import {
   DELETE_KEYS_MAX,
   type GetOptions,
@@ -69,7 +69,7 @@ export class LocalFolderStorage implements RemoteStorage {
     const temporary = join(this.#root, INCOMING, `${process.pid}-${Date.now()}-${this.#count++}`);
     await this.#attempt(async () => {
       try {
-        if (!(await linked(source, temporary))) await write(temporary, source, options.signal);
+        if (!(await linked(source, temporary, options.signal))) await write(temporary, source, options.signal);
         await this.#makeFolder(dirname(path));
         if (options.ifAbsent === true) await link(temporary, path);
         else await rename(temporary, path);
@@ -194,8 +194,8 @@ export class LocalFolderStorage implements RemoteStorage {
   }
 }
 
-/** Links the source's file, if it has one that can be linked. */
-async function linked(source: ObjectSource, path: string): Promise<boolean> {
+/** Links the source's file, if it has one that can be linked. @throws CorruptionError when it is not what the source promises */
+async function linked(source: ObjectSource, path: string, signal: AbortSignal | undefined): Promise<boolean> {
   if (source.path === undefined) return false;
   try {
     await link(source.path, path);
@@ -204,10 +204,8 @@ async function linked(source: ObjectSource, path: string): Promise<boolean> {
     if (['EXDEV', 'EPERM', 'EMLINK', 'ENOTSUP', 'EOPNOTSUPP'].some((code) => hasCode(error, code))) return false;
     throw error;
   }
-  if ((await stat(path)).size !== source.length)
-    throw new CorruptionError(`the file does not have the ${source.length} bytes it had before`, {
-      source: source.path,
-    });
+  // What was linked is what is checked, whatever has the source's name by now.
+  for await (const _ of checkedBytes({ ...fileSource(path, source), name: source.name })) signal?.throwIfAborted();
   return true;
 }
 

@@ -1,7 +1,7 @@
-import { cpSync, existsSync, mkdtempSync, rmSync } from 'node:fs';
+import { cpSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import type { Lsn } from '@zenith/base';
+import { formatLsn, type Lsn } from '@zenith/base';
 import { BLCKSZ } from '@zenith/pg-format';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
 import type { CommitTime } from '../commit-times/commit-time.ts';
@@ -225,6 +225,33 @@ describe('leases', () => {
     await store.get(TENANT, GRANDCHILD).releaseLease('a');
     await collect();
     expect(reads(store, GRANDCHILD, below)).toEqual(NOT_KEPT);
+  });
+
+  test('of which it is not known what they keep, because their file is damaged, keep all history of the tenant; pages are served', async () => {
+    await store.createBranch(TENANT, CHILD, MAIN, POINT);
+    const below = at(70);
+    await store.get(TENANT, CHILD).lease({ holder: 'a', lsn: below, until: LONG }, 0);
+    await store.close();
+    const path = join(root, 'store/tenants', TENANT, 'timelines', CHILD, 'leases.json');
+    const sound = readFileSync(path, 'utf8');
+    writeFileSync(path, sound.replace(formatLsn(below), formatLsn(at(71))));
+    for (const holder of ['b', 'c']) {
+      store = open('store');
+      // Whoever takes a lease meanwhile gets it, and does not make the others forgotten.
+      await store.get(TENANT, CHILD).lease({ holder, lsn: below, until: LONG }, 0);
+      for (const timeline of [MAIN, CHILD]) {
+        const collecting = collect(store, timeline);
+        await expect(collecting).rejects.toMatchObject({ code: 'history-needed' });
+        await expect(collecting).rejects.toThrow(`remove ${path} to forget them`);
+      }
+      expect(reads(store)).toEqual(expected());
+      expect(reads(store, CHILD, below)).toEqual(expected(below));
+      await store.close();
+    }
+    writeFileSync(path, sound);
+    store = open('store');
+    expect((await collect()).removedLayers).toBeGreaterThan(0);
+    expect(reads(store, CHILD, below)).toEqual(expected(below));
   });
 
   test('do not make a branch leave a timeline below its own history', async () => {

@@ -1,6 +1,7 @@
 import { CorruptionError, formatLsn, parseLsn, type Lsn } from '@zenith/base';
 import * as v from 'valibot';
 import type { FileSystem } from '../layers/file-system.ts';
+import { decodeCheckedJson, encodeCheckedJson } from '../timeline/checked-json.ts';
 
 /** The leases of a timeline, in its folder. */
 const LEASES_FILE = 'leases.json';
@@ -10,6 +11,9 @@ export const LEASE_MAX_MS = 31 * 24 * 3600 * 1000;
 
 /** Most leases of a timeline. */
 const LEASES_MAX = 10_000;
+
+/** How a file began when it was the body alone, without a checksum. */
+const UNCHECKED_HEAD = '{"leases":';
 
 const schema = v.strictObject({
   leases: v.array(v.strictObject({ holder: v.string(), lsn: v.string(), until: v.number() })),
@@ -27,20 +31,24 @@ export interface Lease {
 export class Leases {
   readonly #fileSystem: FileSystem;
   readonly #directory: string;
-  #leases: readonly Lease[];
+  #leases: readonly Lease[] = [];
   #saving: Promise<void> = Promise.resolve();
+  /**
+   * Why it is not known which leases there were. Whatever they kept is to be kept then, so that those granted since need not be durable, and the file is left for a next start to find it like that.
+   */
+  readonly damage: CorruptionError | undefined;
 
-  /** Reads what there is. @throws CorruptionError */
+  /** Reads what there is. */
   constructor(fileSystem: FileSystem, directory: string) {
     this.#fileSystem = fileSystem;
     this.#directory = directory;
     const path = `${directory}/${LEASES_FILE}`;
     const bytes = fileSystem.readFile(path);
     try {
-      const stored = bytes === undefined ? [] : v.parse(schema, JSON.parse(new TextDecoder().decode(bytes))).leases;
-      this.#leases = stored.map(({ holder, lsn, until }) => ({ holder, lsn: parseLsn(lsn), until }));
+      if (bytes !== undefined) this.#leases = decodeLeases(bytes, path);
     } catch (cause) {
-      throw new CorruptionError(`the leases cannot be read: ${(cause as Error).message}`, { source: path }, { cause });
+      const message = `the leases cannot be read: ${(cause as Error).message}. Stop the pageserver and remove ${path} to forget them`;
+      this.damage = new CorruptionError(message, undefined, { cause });
     }
   }
 
@@ -74,9 +82,10 @@ export class Leases {
   }
 
   async #write(): Promise<void> {
+    if (this.damage !== undefined) return;
     const path = `${this.#directory}/${LEASES_FILE}`;
     const leases = this.#leases.map(({ holder, lsn, until }) => ({ holder, lsn: formatLsn(lsn), until }));
-    const bytes = new TextEncoder().encode(`${JSON.stringify({ leases })}\n`);
+    const bytes = encodeCheckedJson({ leases });
     const temporary = `${path}.tmp`;
     if (this.#fileSystem.size(temporary) !== undefined) this.#fileSystem.unlink(temporary);
     const fd = this.#fileSystem.create(temporary);
@@ -89,4 +98,12 @@ export class Leases {
     await this.#fileSystem.rename(temporary, path);
     await this.#fileSystem.syncDirectory(this.#directory);
   }
+}
+
+function decodeLeases(bytes: Uint8Array, path: string): readonly Lease[] {
+  const text = new TextDecoder().decode(bytes);
+  const body = text.startsWith(UNCHECKED_HEAD)
+    ? JSON.parse(text)
+    : decodeCheckedJson(bytes, 'the list of leases', path);
+  return v.parse(schema, body).leases.map(({ holder, lsn, until }) => ({ holder, lsn: parseLsn(lsn), until }));
 }

@@ -58,6 +58,8 @@ export interface LayerIdentity {
   readonly kind: LayerKind;
   /** Size the file must have. Unit: bytes. */
   readonly fileBytes: number;
+  /** CRC-32C of the whole file as it was written, where it is known; reads have checksums of their own. */
+  readonly crc32c?: number | undefined;
 }
 
 /**

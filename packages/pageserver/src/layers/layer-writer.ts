@@ -56,6 +56,8 @@ export interface WrittenLayer {
   readonly kind: LayerKind;
   /** Size of the file. Unit: bytes. */
   readonly fileBytes: number;
+  /** CRC-32C of the whole file, of the bytes as they were handed to the disk. */
+  readonly crc32c: number;
 }
 
 interface ObjectEntries {
@@ -77,6 +79,8 @@ export class LayerWriter {
   readonly #buffer = new Uint8Array(WRITE_BUFFER_BYTES);
   #buffered = 0;
   #position = 0;
+  /** CRC-32C of what was written. */
+  #crc = 0;
   /** Bytes of the chunks that have ended, unpacked. */
   #dataBytes = 0;
   // The chunk being collected: only its key and LSNs are known until it ends.
@@ -166,7 +170,7 @@ export class LayerWriter {
     await plan.fileSystem.sync(this.#temporaryPath);
     const fileName = formatLayerName(name);
     await plan.fileSystem.rename(this.#temporaryPath, `${plan.directory}/${fileName}`);
-    return { fileName, name, kind: plan.kind, fileBytes: this.#position };
+    return { fileName, name, kind: plan.kind, fileBytes: this.#position, crc32c: this.#crc };
   }
 
   /** Gives up: removes the file. To be called when `add` or `finish` has thrown; never throws. */
@@ -294,7 +298,7 @@ export class LayerWriter {
     this.#position += length;
     if (length > WRITE_BUFFER_BYTES - this.#buffered) this.#flushBuffer();
     if (length >= WRITE_BUFFER_BYTES) {
-      this.#plan.fileSystem.write(this.#fd as number, bytes, offset, length);
+      this.#writeToFile(bytes, offset, length);
       return;
     }
     const to = this.#buffer;
@@ -305,7 +309,12 @@ export class LayerWriter {
   }
 
   #flushBuffer(): void {
-    if (this.#buffered > 0) this.#plan.fileSystem.write(this.#fd as number, this.#buffer, 0, this.#buffered);
+    if (this.#buffered > 0) this.#writeToFile(this.#buffer, 0, this.#buffered);
     this.#buffered = 0;
+  }
+
+  #writeToFile(bytes: Uint8Array, offset: number, length: number): void {
+    this.#crc = crc32c(bytes, offset, offset + length, this.#crc);
+    this.#plan.fileSystem.write(this.#fd as number, bytes, offset, length);
   }
 }

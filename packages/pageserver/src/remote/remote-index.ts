@@ -1,4 +1,5 @@
-import { CorruptionError, crc32c } from '@zenith/base';
+import { CorruptionError } from '@zenith/base';
+import { decodeCheckedJson, encodeCheckedJson } from '../timeline/checked-json.ts';
 import { decodeIndex, encodeIndex, type TimelineIndex } from '../timeline/timeline-index.ts';
 import type { IndexNumber } from './object-keys.ts';
 
@@ -19,7 +20,7 @@ export interface RemoteIndex extends IndexNumber {
   readonly layers: ReadonlyMap<string, RemoteLayer>;
 }
 
-/** Longest index that is read: some 300,000 layers. Unit: bytes. */
+/** Longest index that is read: some 160,000 layers. Unit: bytes. */
 export const REMOTE_INDEX_BYTES_MAX = 64 * 1024 * 1024;
 
 const FORMAT = 1;
@@ -34,7 +35,7 @@ interface Body {
   readonly layers: Record<string, RemoteLayer>;
 }
 
-/** The bytes of an index object: JSON of `{crc32c, body}`, as index.json is; `body.index` is the text of that file. The same index gives the same bytes. */
+/** The bytes of an index object: JSON with a checksum, as index.json is; `body.index` is the text of that file. The same index gives the same bytes. */
 export function encodeRemoteIndex(remote: RemoteIndex): Uint8Array {
   const body: Body = {
     format: FORMAT,
@@ -44,23 +45,14 @@ export function encodeRemoteIndex(remote: RemoteIndex): Uint8Array {
     index: new TextDecoder().decode(encodeIndex(remote.index)),
     layers: Object.fromEntries(remote.layers),
   };
-  const text = JSON.stringify(body);
-  return new TextEncoder().encode(`{"crc32c":${crc32c(new TextEncoder().encode(text))},"body":${text}}\n`);
+  return encodeCheckedJson(body);
 }
 
 /** Reads an index object. @param source names it in errors @throws CorruptionError */
 export function decodeRemoteIndex(bytes: Uint8Array, source: string): RemoteIndex {
-  const corrupt = (message: string, cause?: unknown): CorruptionError =>
-    new CorruptionError(message, { source }, { cause });
-  let parsed: { readonly crc32c?: unknown; readonly body?: Body };
-  try {
-    parsed = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes)) as typeof parsed;
-  } catch (error) {
-    throw corrupt('the index is not JSON', error);
-  }
-  const { body } = parsed;
-  if (typeof body !== 'object' || crc32c(new TextEncoder().encode(JSON.stringify(body))) !== parsed.crc32c)
-    throw corrupt('the checksum of the index is wrong');
+  const corrupt = (message: string): CorruptionError => new CorruptionError(message, { source });
+  // What a right checksum covers is as encodeRemoteIndex() wrote it, if its format is known.
+  const body = decodeCheckedJson(bytes, 'the index', source) as unknown as Body;
   if (body.format !== FORMAT) throw corrupt(`index format ${body.format} is not known here, only ${FORMAT}`);
   const index = decodeIndex(new TextEncoder().encode(body.index), source);
   const layers = new Map(Object.entries(body.layers));

@@ -1,5 +1,5 @@
-import { readdirSync, rmSync } from 'node:fs';
-import { join } from 'node:path';
+import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import type { Lsn } from '@zenith/base';
 import { bytesSource, fetchBytes } from '@zenith/remote-storage';
 import { FaultyStorage, type StorageFault } from '@zenith/testing';
@@ -17,7 +17,9 @@ import {
   timelineId,
 } from '../timeline/storage-model.test-support.ts';
 import { timelineDirectory } from '../timeline/store-layout.ts';
+import { decodeIndex, encodeIndex, INDEX_FILE } from '../timeline/timeline-index.ts';
 import { layersDirectory } from '../timeline/timeline-state.ts';
+import type { NewTimeline } from '../timeline/timeline-store.ts';
 import { layerKey } from './object-keys.ts';
 import { close, fetchedOutcome, type Node, play, putSome, RemoteLab, wrongPages } from './remote-lab.test-support.ts';
 import { newestIndexes, rivalGenerations } from './rivals.test-support.ts';
@@ -148,6 +150,102 @@ test('a load that flushes faster than layers are put does not keep everything fr
   expect(main.timeline.remoteConsistentLsn).toBe(main.model.lastLsn);
   expect((await newestIndexes(lab)).map(({ layers }) => new Set(layers.keys()))).toEqual([new Set(written())]);
   await close({ store, remote, storage, dataDirectory });
+});
+
+/** How long something is waited for that comes for sure. */
+const PATIENCE = { timeout: 60_000 };
+
+/** Changes one bit in the middle of a file, where it is. Again: as it was. */
+function flip(path: string): void {
+  const bytes = readFileSync(path);
+  const middle = bytes.length >> 1;
+  bytes[middle] = (bytes[middle] as number) ^ 1;
+  writeFileSync(path, bytes);
+}
+
+const newTimeline = (n: number): NewTimeline => ({
+  tenant: TENANT,
+  timeline: timelineId(n),
+  pgMajor: 18,
+  initialLsn: at(0),
+});
+
+/** Waits until the upload of a layer of timeline 1 is refused; the other timelines go on and it stays where it was. Then its file is made right again. */
+async function refusedUntilRight(node: Node, main: ModelWriter, path: string): Promise<string> {
+  const { store, remote } = node;
+  const failure = (): string => remote.status(TENANT, timelineId(1))?.failure?.message ?? '';
+  await expect.poll(failure, PATIENCE).toContain(path);
+  const message = failure();
+  const other = new ModelWriter(await store.create(newTimeline(9)), new StorageModel(at(0)));
+  putSome(other, 1, 30);
+  await other.timeline.flush();
+  await expect.poll(() => other.timeline.remoteConsistentLsn, PATIENCE).toBe(other.model.lastLsn);
+  expect(main.timeline.diskConsistentLsn).toBe(main.model.lastLsn);
+  expect(main.timeline.remoteConsistentLsn).toBeLessThanOrEqual(at(0));
+  const keys = (await lab.inner.list(`layers/${TENANT}/${timelineId(1)}/`)).objects;
+  expect(keys).toEqual([]);
+  expect(remote.status(TENANT, timelineId(1))?.state).toBe('retrying');
+  flip(path);
+  await remote.settled();
+  expect(remote.status(TENANT, timelineId(1))).toMatchObject({ state: 'idle', failure: undefined });
+  expect(main.timeline.remoteConsistentLsn).toBe(main.model.lastLsn);
+  expect(await newestIndexes(lab)).toHaveLength(2);
+  return message;
+}
+
+test.for(['claims/', 'layers/'])(
+  'a layer that rots after it was written, before its upload begins or during its put (of %s), is not uploaded; once it is right again it is',
+  async (held) => {
+    let [release, reached] = [(): void => undefined, (): void => undefined];
+    const released = new Promise<void>((resolve) => {
+      release = resolve;
+    });
+    const isReached = new Promise<void>((resolve) => {
+      reached = resolve;
+    });
+    const storage = new FaultyStorage(lab.inner);
+    storage.fault = ({ kind, key }) => {
+      if (kind !== 'put' || !key.startsWith(held) || !key.includes(timelineId(1))) return undefined;
+      reached();
+      return released;
+    };
+    const node = await open('first', 1, storage);
+    const main = new ModelWriter(await node.store.create(newTimeline(1)), new StorageModel(at(0)));
+    const isAttached = held === 'layers/';
+    if (isAttached) await node.remote.settled();
+    putSome(main, 1, 40);
+    await main.timeline.flush();
+    await isReached;
+    const directory = layersDirectory(timelineDirectory(node.dataDirectory, TENANT, timelineId(1)));
+    const path = join(directory, readdirSync(directory)[0] as string);
+    flip(path);
+    release();
+    const message = await refusedUntilRight(node, main, path);
+    expect(message).toContain('put a sound copy in its place');
+    // Where remote storage has nothing yet, nothing would be left.
+    expect(message.includes(`remove ${dirname(directory)} and start it again`)).toBe(isAttached);
+    expect(lab.warnings).toEqual(['an upload failed and will be tried again']);
+    await close(node);
+  },
+);
+
+test('a layer of an index from before it had checksums of layers is uploaded if those in the layer are right', async () => {
+  const before = await open('first', 1);
+  before.storage.fault = () => 'fail';
+  const main = new ModelWriter(await before.store.create(newTimeline(1)), new StorageModel(at(0)));
+  putSome(main, 1, 40);
+  await main.timeline.flush();
+  await close(before);
+  const folder = timelineDirectory(before.dataDirectory, TENANT, timelineId(1));
+  const index = decodeIndex(readFileSync(join(folder, INDEX_FILE)), INDEX_FILE);
+  const layers = index.layers.map((layer) => ({ ...layer, crc32c: undefined }));
+  writeFileSync(join(folder, INDEX_FILE), encodeIndex({ ...index, layers }));
+  const path = join(layersDirectory(folder), layers[0]?.fileName ?? '');
+  flip(path);
+  const node = await open('first', 2);
+  const again = new ModelWriter(node.store.get(TENANT, timelineId(1)), main.model);
+  expect(await refusedUntilRight(node, again, path)).toContain('put a sound copy in its place');
+  await close(node);
 });
 
 test('a restart goes on where it was: nothing is uploaded twice, and with nothing new no index is put', async () => {

@@ -83,6 +83,7 @@ export class RemoteTimelines implements RemoteLayers {
       setup,
       {
         writer,
+        fileSystem,
         log,
         metrics,
         concurrency,

@@ -19,9 +19,11 @@ export async function newestIndexes({ inner }: RemoteLab): Promise<RemoteIndex[]
   for (const key of newest.values()) {
     const remote = decodeRemoteIndex(await fetchBytes(inner, key, INDEX_BYTES_MAX), key);
     const { tenant, timeline, layers } = remote.index;
-    for (const { fileName, fileBytes } of layers) {
+    for (const { fileName, fileBytes, crc32c } of layers) {
       const layer = remote.layers.get(fileName);
       expect(layer).toBeDefined();
+      // It was taken when the layer was written, unless an index from before that was made up.
+      if (crc32c !== undefined) expect(layer?.crc32c).toBe(crc32c);
       if (layer === undefined) continue;
       const sink = { begin: () => undefined, write: () => undefined };
       const expected = { length: fileBytes, crc32c: layer.crc32c };

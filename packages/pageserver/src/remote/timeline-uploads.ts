@@ -1,11 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { AssertionError, CorruptionError, formatLsn, type Lsn } from '@zenith/base';
-import { backoffMs, checksumFile, DELETE_KEYS_MAX, fileSource, type RetryPolicy } from '@zenith/remote-storage';
+import { backoffMs, DELETE_KEYS_MAX, fileSource, type RetryPolicy } from '@zenith/remote-storage';
 import { PageserverError } from '../errors.ts';
+import type { FileSystem } from '../layers/file-system.ts';
 import { encodeIndex, type IndexedLayer, type TimelineIndex } from '../timeline/timeline-index.ts';
 import type { StorageLog } from '../timeline/shared.ts';
 import { attach, putIndex, requireNewest, superfluousKeys, type RemoteWriter } from './attach.ts';
 import type { Concurrency } from './concurrency.ts';
+import { layerChecksum } from './layer-checksum.ts';
 import type { RemoteMetrics } from './metrics.ts';
 import { layerKey } from './object-keys.ts';
 import type { RemoteIndex, RemoteLayer } from './remote-index.ts';
@@ -23,6 +25,7 @@ const LAYERS_AT_ONCE = 2;
 /** What the uploads of all timelines share. */
 export interface UploadContext {
   readonly writer: RemoteWriter;
+  readonly fileSystem: FileSystem;
   readonly log: StorageLog;
   readonly metrics: RemoteMetrics;
   /** Bounds operations under way, of all timelines together. */
@@ -132,6 +135,11 @@ export class TimelineUploads {
     await this.#running;
   }
 
+  /** The timeline's folder. */
+  get #directory(): string {
+    return this.#layersDirectory.replace(/\/layers$/, '');
+  }
+
   #start(): void {
     if (this.#running !== undefined || this.#stopped()) return;
     this.#running = this.#run().finally(() => {
@@ -159,7 +167,7 @@ export class TimelineUploads {
         metrics.failures.inc();
         failures++;
         this.#state = 'retrying';
-        if (this.#failure === undefined)
+        if (this.#failure?.name !== (error as Error).name)
           log.warn({ ...this.#fields(), err: error }, 'an upload failed and will be tried again');
         this.#failure = error as Error;
         await sleep(backoffMs(this.#context.retries, failures), undefined, { signal: writer.signal, ref: false }).catch(
@@ -207,7 +215,7 @@ export class TimelineUploads {
     if (found !== undefined && found.writer !== writer.identity && found.index.diskConsistentLsn > diskConsistentLsn)
       throw new PageserverError(
         'remote-diverged',
-        `${writer.storage.name} has timeline ${timeline} up to ${formatLsn(found.index.diskConsistentLsn)}, written by another data directory; here it ends at ${formatLsn(diskConsistentLsn)}. Stop the pageserver, remove ${this.#layersDirectory.replace(/\/layers$/, '')} and start it again to have what is there`,
+        `${writer.storage.name} has timeline ${timeline} up to ${formatLsn(found.index.diskConsistentLsn)}, written by another data directory; here it ends at ${formatLsn(diskConsistentLsn)}. Stop the pageserver, remove ${this.#directory} and start it again to have what is there`,
       );
     if (found !== undefined) this.#adopt(found);
     this.#attached = true;
@@ -235,20 +243,33 @@ export class TimelineUploads {
     });
   }
 
-  async #putLayer({ fileName, fileBytes }: IndexedLayer): Promise<void> {
-    const { writer, metrics } = this.#context;
+  async #putLayer(layer: IndexedLayer): Promise<void> {
+    const { writer, fileSystem, metrics } = this.#context;
     const { tenant, timeline } = this.#wanted;
+    const { generation, signal } = writer;
+    const { fileName, fileBytes } = layer;
     const path = `${this.#layersDirectory}/${fileName}`;
-    const known = await checksumFile(path, writer.signal);
-    if (known.length !== fileBytes)
-      throw new CorruptionError(`the layer file should have ${fileBytes} bytes but has ${known.length}`, {
-        source: path,
-      });
-    const key = layerKey(tenant, timeline, fileName, writer.generation);
-    await writer.storage.put(key, fileSource(path, known), { signal: writer.signal });
-    this.#uploaded.set(fileName, { generation: writer.generation, crc32c: known.crc32c });
+    try {
+      const crc32c = await layerChecksum(fileSystem, path, layer, signal);
+      const key = layerKey(tenant, timeline, fileName, generation);
+      // Refuses a file that is not of this length and checksum.
+      await writer.storage.put(key, fileSource(path, { length: fileBytes, crc32c }), { signal });
+      this.#uploaded.set(fileName, { generation, crc32c });
+    } catch (error) {
+      throw error instanceof CorruptionError ? this.#damage(path, error) : error;
+    }
     metrics.uploadedLayers.inc();
     metrics.uploadedBytes.inc(fileBytes);
+  }
+
+  /** Remote storage gets no damaged layer: it is not known to have what the layer was to hold, and the safekeepers keep the WAL of it. */
+  #damage(path: string, cause: CorruptionError): CorruptionError {
+    const restart =
+      this.#remote === undefined
+        ? ''
+        : `, or stop the pageserver, remove ${this.#directory} and start it again to have what is in ${this.#context.writer.storage.name} and what is newer from the safekeepers`;
+    const message = `the layer file is not as it was written, and is not uploaded: put a sound copy in its place${restart}`;
+    return new CorruptionError(message, { source: path }, { cause });
   }
 
   async #putIndex(wanted: TimelineIndex): Promise<void> {

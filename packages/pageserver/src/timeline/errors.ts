@@ -11,7 +11,7 @@ import { ZenithError } from '@zenith/base';
  * - `time-before-history`: the time lies before the history that is kept.
  * - `time-after-last-commit`: the time lies after the last commit that is known.
  * - `no-such-block`: the page does not exist at that LSN.
- * - `history-needed`: history cannot be dropped while a timeline that may need it cannot be opened.
+ * - `history-needed`: history cannot be dropped while a timeline that may need it cannot be opened, or leases cannot be read.
  * - `too-many-leases`: a timeline has as many leases as it can have.
  * - `too-many-waiters`: more readers wait for WAL than the option allows.
  * - `page-history-too-long`: a page cannot be rebuilt within the bound on what one rebuild may read.

@@ -1,6 +1,5 @@
 import {
   CorruptionError,
-  crc32c,
   formatLsn,
   type Lsn,
   parseLsn,
@@ -12,6 +11,8 @@ import {
 import type { PgMajor } from '@zenith/pg-format';
 import type { FileSystem } from '../layers/file-system.ts';
 import type { LayerKind } from '../layers/layer-format.ts';
+import type { WrittenLayer } from '../layers/layer-writer.ts';
+import { decodeCheckedJson, encodeCheckedJson } from './checked-json.ts';
 
 /** One layer in an index. */
 export interface IndexedLayer {
@@ -20,6 +21,13 @@ export interface IndexedLayer {
   readonly level: 0 | 1;
   /** Size of the file. Unit: bytes. */
   readonly fileBytes: number;
+  /** CRC-32C of the whole file as it was written; undefined for layers from before indexes had it. */
+  readonly crc32c?: number | undefined;
+}
+
+/** A layer that was just written, as an index names it. */
+export function indexedLayer({ fileName, kind, fileBytes, crc32c }: WrittenLayer, level: 0 | 1): IndexedLayer {
+  return { fileName, kind, level, fileBytes, crc32c };
 }
 
 /** What `index.json` says: the only truth about which layers a timeline has and how far it is durable. */
@@ -46,16 +54,9 @@ export const INDEX_FILE = 'index.json';
 
 const FORMAT = 1;
 
-/** What comes before the body, and what behind it: `}` and a line feed. Unit: bytes. */
-const [HEAD_BYTES_MAX, TAIL_BYTES] = [32, 2];
-
-function isObject(value: unknown): value is Record<string, unknown> {
-  return typeof value === 'object' && value !== null;
-}
-
-/** The bytes of an index file: JSON of `{crc32c, body}`, the checksum being that of the body's own JSON. */
+/** The bytes of an index file, see {@link encodeCheckedJson}. */
 export function encodeIndex(index: TimelineIndex): Uint8Array {
-  const body = {
+  return encodeCheckedJson({
     format: FORMAT,
     tenant: index.tenant,
     timeline: index.timeline,
@@ -73,17 +74,9 @@ export function encodeIndex(index: TimelineIndex): Uint8Array {
       kind: layer.kind,
       level: layer.level,
       fileBytes: layer.fileBytes,
+      crc32c: layer.crc32c,
     })),
-  };
-  const text = JSON.stringify(body);
-  return new TextEncoder().encode(`{"crc32c":${crc32c(new TextEncoder().encode(text))},"body":${text}}\n`);
-}
-
-/** The checksum of the body's own JSON: that of its bytes, where the file is as {@link encodeIndex} writes it. */
-function bodyChecksum(bytes: Uint8Array, body: unknown): number {
-  const head = /^\{"crc32c":\d{1,10},"body":/.exec(new TextDecoder().decode(bytes.subarray(0, HEAD_BYTES_MAX)))?.[0];
-  if (head === undefined) return crc32c(new TextEncoder().encode(JSON.stringify(body)));
-  return crc32c(bytes, head.length, bytes.length - TAIL_BYTES);
+  });
 }
 
 /**
@@ -92,19 +85,11 @@ function bodyChecksum(bytes: Uint8Array, body: unknown): number {
  * @throws CorruptionError naming the file
  */
 export function decodeIndex(bytes: Uint8Array, path: string): TimelineIndex {
-  const corrupt = (message: string, cause?: unknown): CorruptionError =>
-    new CorruptionError(message, { source: path }, { cause });
-  let parsed: unknown;
-  try {
-    parsed = JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(bytes));
-  } catch (error) {
-    throw corrupt('the index is not JSON', error);
-  }
-  if (!isObject(parsed) || !isObject(parsed['body'])) throw corrupt('the index has no body');
-  const body = parsed['body'];
-  if (bodyChecksum(bytes, body) !== parsed['crc32c']) throw corrupt('the checksum of the index is wrong');
+  const body = decodeCheckedJson(bytes, 'the index', path);
   if (body['format'] !== FORMAT)
-    throw corrupt(`index format ${String(body['format'])} is not known here, only ${FORMAT}`);
+    throw new CorruptionError(`index format ${String(body['format'])} is not known here, only ${FORMAT}`, {
+      source: path,
+    });
   // From here on the body is as encodeIndex() wrote it: its checksum is right and its format known.
   const sound = body as unknown as {
     tenant: string;

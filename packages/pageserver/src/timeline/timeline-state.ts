@@ -12,7 +12,7 @@ import type { LayerResidency } from '../layers/layer-residency.ts';
 import type { LayerTail } from '../layers/layer-summary.ts';
 import type { WrittenLayer } from '../layers/layer-writer.ts';
 import type { StorageShared } from './shared.ts';
-import { INDEX_FILE, type IndexedLayer, type TimelineIndex, writeIndex } from './timeline-index.ts';
+import { INDEX_FILE, indexedLayer, type IndexedLayer, type TimelineIndex, writeIndex } from './timeline-index.ts';
 import type { TimelineView } from './view.ts';
 
 /** A change of which layers there are. */
@@ -84,6 +84,11 @@ export class TimelineState implements TimelineView {
     this.ancestor = ancestor;
     this.ancestorView = ancestor === undefined ? undefined : { view: ancestor.state, lsn: ancestor.lsn };
     this.leases = new Leases(shared.access.fileSystem, directory);
+    if (this.leases.damage !== undefined)
+      shared.log.warn(
+        { tenant: this.tenant, timeline: this.timeline, err: this.leases.damage },
+        'it is not known which leases a timeline has: all history of its tenant is kept',
+      );
     this.gcCutoff = index.gcCutoff ?? (0 as Lsn);
     this.retained = new Set(index.retained);
     this.retainedBefore = this.retained;
@@ -209,9 +214,7 @@ export class TimelineState implements TimelineView {
   async #publishNaming(change: LayerChange, onNamed: () => void): Promise<void> {
     const { fileSystem } = this.shared.access;
     if (change.added.length > 0) await fileSystem.syncDirectory(this.layersDirectory);
-    const added = change.added.map((layer) =>
-      this.#place({ fileName: layer.fileName, kind: layer.kind, level: change.level, fileBytes: layer.fileBytes }),
-    );
+    const added = change.added.map((layer) => this.#place(indexedLayer(layer, change.level)));
     // What was just written has to be here and sound: memory is about to forget it.
     for (const { layer } of added)
       if (!layer.isResident)
@@ -250,7 +253,7 @@ export class TimelineState implements TimelineView {
       layer: new LayerFile(
         this.shared.access,
         path,
-        { name, kind: indexed.kind, fileBytes: indexed.fileBytes },
+        { name, kind: indexed.kind, fileBytes: indexed.fileBytes, crc32c: indexed.crc32c },
         this.objects,
         isHere,
       ),
@@ -274,6 +277,7 @@ export class TimelineState implements TimelineView {
         kind: layer.identity.kind,
         level,
         fileBytes: layer.identity.fileBytes,
+        crc32c: layer.identity.crc32c,
       })),
     };
   }

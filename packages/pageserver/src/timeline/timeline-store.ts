@@ -19,7 +19,7 @@ import { StorageCounts } from './storage-counts.ts';
 import { loadTimelines } from './load-timelines.ts';
 import { Timeline } from './timeline.ts';
 import { ImportWriter } from './timeline-import.ts';
-import { INDEX_FILE, type TimelineIndex, writeIndex } from './timeline-index.ts';
+import { INDEX_FILE, indexedLayer, type TimelineIndex, writeIndex } from './timeline-index.ts';
 import { LayerDisk } from './layer-disk.ts';
 import { LayerLoans } from './layer-loans.ts';
 import type { LayerWorkers } from '../workers/job-duties.ts';
@@ -239,12 +239,7 @@ export class TimelineStore {
       finish: async () => {
         const written = await writer.finish();
         await this.#shared.access.fileSystem.syncDirectory(layersDirectory(directory));
-        const layers = written.map((layer) => ({
-          fileName: layer.fileName,
-          kind: layer.kind,
-          level: 1 as const,
-          fileBytes: layer.fileBytes,
-        }));
+        const layers = written.map((layer) => indexedLayer(layer, 1));
         return this.#publish({
           ...wanted,
           ancestor: undefined,
@@ -307,7 +302,7 @@ export class TimelineStore {
    * Drops what the policy does not keep of a timeline's history and nobody can read.
    * @param force also when little can be dropped
    * @param now unit: ms since 1970
-   * @throws StorageError `no-such-timeline`; `history-needed` while a timeline of the tenant that may be a branch of this one cannot be opened; CorruptionError; what the file system throws
+   * @throws StorageError `no-such-timeline`; `history-needed` while a timeline of the tenant that may be a branch of this one, or leases, cannot be read; CorruptionError; what the file system throws
    */
   async collect(
     tenant: TenantId,
@@ -325,11 +320,22 @@ export class TimelineStore {
       const unknown = broken === undefined ? this.#shared.remote?.unknownTimeline(tenant) : `timeline ${broken}`;
       if (unknown !== undefined)
         throw new StorageError('history-needed', `history is kept while ${unknown} cannot be opened: it may need it`);
+      this.#requireLeases(tenant);
       const branches = [...this.#states.values()].filter((other) => other.ancestor?.state === state);
       const points = [...branches.map((branch) => branch.initialLsn), ...this.#unsettledPoints(found)];
       const time = now();
       return planCollection(state, policy, points, leasedLsns(state, this.#states.values(), time), time);
     }, force);
+  }
+
+  /** @throws StorageError `history-needed` while it is not known what leases of the tenant keep */
+  #requireLeases(tenant: TenantId): void {
+    for (const { tenant: of, timeline, leases } of this.#states.values())
+      if (of === tenant && leases.damage !== undefined)
+        throw new StorageError(
+          'history-needed',
+          `history is kept while it is not known what leases on timeline ${timeline} need: ${leases.damage.message}`,
+        );
   }
 
   /** How large a timeline is, see {@link TimelineSizes}. @throws StorageError `no-such-timeline`; CorruptionError; what fetching layers throws */
