@@ -290,6 +290,10 @@ describe('a safekeeper', () => {
     await expect(connection.query(`START_REPLICATION PHYSICAL ${formatLsn(before)}`)).rejects.toMatchObject({
       sqlState: '58P01',
     });
+    await expect(connection.query('TIMELINE_HISTORY 1')).rejects.toMatchObject({
+      sqlState: '58P01',
+      message: 'could not open file "pg_wal/00000001.history": No such file or directory',
+    });
   });
 
   test('identifies the system, and answers what stock clients ask', async () => {

@@ -3,14 +3,26 @@ import { join } from 'node:path';
 import { formatLsn, parseLsn, type Lsn, type SystemId } from '@zenith/base';
 import { nodeId, type NodeId, type TimelineIdentity } from '@zenith/consensus';
 import { EVERY_MAJOR, chownTree, StockPostgres, temporaryDirectory, unprivilegedUser } from '@zenith/testing';
-import { decodeWalSenderMessage, encodeStatusUpdate, PostgresClient, walSenderMessage } from '@zenith/wire';
+import {
+  decodeWalSenderMessage,
+  encodeStatusUpdate,
+  PostgresClient,
+  PostgresServerError,
+  walSenderMessage,
+} from '@zenith/wire';
 import { pino } from 'pino';
 import { afterEach, expect, test } from 'vitest';
 import { parseConfiguration } from './configuration/configuration.ts';
 import { ControlFile } from './control-file/control-file.ts';
 import { localDisk } from './disk/local-disk.ts';
 import { Safekeeper } from './safekeeper.ts';
-import { readWal, TestProposer, type Address, type WalSource } from './testing/test-proposer.test-support.ts';
+import {
+  connectTo,
+  readWal,
+  TestProposer,
+  type Address,
+  type WalSource,
+} from './testing/test-proposer.test-support.ts';
 import { testConfiguration, testIdentity } from './testing/test-wal.test-support.ts';
 import { recoverWal } from './wal-storage/recovery.ts';
 import { Segments } from './wal-storage/segments.ts';
@@ -68,6 +80,16 @@ class StreamedWal implements WalSource {
     );
     return client;
   }
+}
+
+/** What a server answers to a command that it cannot do. */
+async function refusal(client: PostgresClient, command: string): Promise<{ sqlState: string; message: string }> {
+  const error: unknown = await client.query(command).then(
+    () => new Error(`${command} was done`),
+    (failed: unknown) => failed,
+  );
+  if (!(error instanceof PostgresServerError)) throw error;
+  return { sqlState: error.sqlState, message: error.message };
 }
 
 async function startSafekeeper(id: number): Promise<{ readonly safekeeper: Safekeeper; readonly path: string }> {
@@ -140,6 +162,21 @@ test.each(EVERY_MAJOR)(
     const { commitLsn } = proposer.core.state;
     for (const address of addresses.values())
       expect(Buffer.compare(await readWal(address, identity, START, commitLsn), wal.bytes(START, commitLsn))).toBe(0);
+
+    // What PostgreSQL cannot give of its one timeline, a safekeeper cannot either, and says it in the same words.
+    const stock = await PostgresClient.connect({
+      host: '127.0.0.1',
+      port: server.port,
+      parameters: { user: 'postgres', replication: 'true' },
+      timeoutMs: 10_000,
+    });
+    cleanups.push(() => stock.destroy());
+    const ours = await connectTo(addresses.get(nodeId(2)) as Address, identity);
+    cleanups.push(() => ours.destroy());
+    for (const pgTimeline of [0, 1, 2, 0xabcdef01]) {
+      const command = `TIMELINE_HISTORY ${pgTimeline}`;
+      expect(await refusal(ours, command)).toEqual(await refusal(stock, command));
+    }
 
     // A standby made of the cluster's files before all that.
     writeFileSync(join(standbyDirectory, 'standby.signal'), '');

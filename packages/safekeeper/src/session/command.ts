@@ -6,8 +6,12 @@ export type Command =
   | { readonly type: 'identifySystem' }
   | { readonly type: 'timelineStatus' }
   | { readonly type: 'startReplication'; readonly startLsn: Lsn }
+  | { readonly type: 'timelineHistory'; readonly pgTimeline: number }
   | { readonly type: 'startWalPush' }
   | { readonly type: 'show'; readonly setting: string };
+
+/** PG: UCONST, repl_scanner.l. */
+const UINT32_MAX = 0xffff_ffff;
 
 /** Longest part of a command shown in an error. */
 const SHOWN_LENGTH_MAX = 100;
@@ -20,6 +24,13 @@ export function parseCommand(sql: string): Command {
   if (/^START_WAL_PUSH$/i.test(text)) return { type: 'startWalPush' };
   const show = /^SHOW\s+(\w{1,63})$/i.exec(text);
   if (show !== null) return { type: 'show', setting: (show[1] ?? '').toLowerCase() };
+  const history = /^TIMELINE_HISTORY\s+(\d{1,10})$/i.exec(text);
+  if (history !== null) {
+    const pgTimeline = Number(history[1]);
+    if (pgTimeline === 0 || pgTimeline > UINT32_MAX)
+      throw new PostgresServerError('42601', `invalid timeline ${history[1]}`);
+    return { type: 'timelineHistory', pgTimeline };
+  }
   const start =
     /^START_REPLICATION\s+(SLOT\s+\S+\s+)?(?:PHYSICAL\s+)?([0-9A-F]{1,8}\/[0-9A-F]{1,8})(?:\s+TIMELINE\s+(\d{1,10}))?$/i.exec(
       text,

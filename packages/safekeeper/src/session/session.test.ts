@@ -54,6 +54,8 @@ describe('commands', () => {
     ['SHOW wal_segment_size', { type: 'show', setting: 'wal_segment_size' }],
     ['START_REPLICATION PHYSICAL 0/16B3D98', { type: 'startReplication', startLsn: 0x16b3d98 }],
     ['START_REPLICATION 1/0 TIMELINE 1', { type: 'startReplication', startLsn: 0x1_0000_0000 }],
+    ['TIMELINE_HISTORY 1', { type: 'timelineHistory', pgTimeline: 1 }],
+    ['timeline_history  4294967295;', { type: 'timelineHistory', pgTimeline: 0xffff_ffff }],
   ])('%s', (sql, command) => {
     expect(parseCommand(sql)).toEqual(command);
   });
@@ -63,6 +65,10 @@ describe('commands', () => {
     ['START_REPLICATION PHYSICAL 0/1 TIMELINE 2', '22023'],
     ['START_REPLICATION PHYSICAL FFFFFFFF/0', '22023'],
     ['START_REPLICATION SLOT s LOGICAL 0/1', '42601'],
+    ['TIMELINE_HISTORY 0', '42601'],
+    ['TIMELINE_HISTORY 4294967296', '42601'],
+    ['TIMELINE_HISTORY', '42601'],
+    ['TIMELINE_HISTORY -1', '42601'],
     ['SELECT 1', '42601'],
     ['', '42601'],
   ])('%s is refused with %s', (sql, sqlState) => {

@@ -213,6 +213,9 @@ export class WalService {
       case 'show':
         show(session, command.setting, this.#known(options));
         return;
+      case 'timelineHistory':
+        this.#known(options);
+        throw noTimelineHistory(command.pgTimeline);
       case 'startWalPush':
         requireAction(connection, 'write-wal');
         this.#peerCount++;
@@ -294,6 +297,15 @@ function identifySystem(session: PostgresSession, timeline: Timeline): void {
     [[timeline.identity.systemId, String(PG_TIMELINE), formatLsn(timeline.commitLsn), null]],
     'IDENTIFY_SYSTEM',
   );
+}
+
+/**
+ * No PostgreSQL timeline has a history file here: all WAL is of the first one, which never has one, and a branch is a timeline of its own. So it is what PostgreSQL answers without such a file. PG 18: walsender.c,
+ * SendTimeLineHistory().
+ */
+function noTimelineHistory(pgTimeline: number): PostgresServerError {
+  const name = `${pgTimeline.toString(16).toUpperCase().padStart(8, '0')}.history`;
+  return new PostgresServerError('58P01', `could not open file "pg_wal/${name}": No such file or directory`);
 }
 
 const TIMELINE_STATUS: readonly Column[] = [
