@@ -43,6 +43,7 @@ interface StatusJson {
     readonly port: number;
     readonly status: string;
     readonly lsn: string | null;
+    readonly startLsn: string | null;
   }[];
 }
 
