@@ -1,18 +1,11 @@
-import { readdirSync, rmSync } from 'node:fs';
+import { readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { formatLsn, parseLsn, type Lsn } from '@zenith/base';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { loseSafekeepers, restoreBranch, safekeeperTimeline, SEGMENT_SIZE } from '../support/lost-safekeepers.ts';
 import { Zenith } from '../support/zenith.ts';
 
-const SEGMENT_SIZE = 16 * 1024 * 1024;
 const SAFEKEEPERS = [1, 2, 3] as const;
-
-interface RestoredJson {
-  readonly branch: string;
-  readonly outcome: string;
-  readonly endLsn: string | null;
-  readonly ingestedLsn: string;
-}
 
 let zenith: Zenith;
 beforeAll(async () => {
@@ -30,29 +23,6 @@ async function write(megabytes: number): Promise<void> {
   );
 }
 
-async function timelineOf(
-  id: number,
-): Promise<{ readonly backupLsn: Lsn; readonly localStartLsn: Lsn; readonly commitLsn: Lsn }> {
-  const { nodes } = await zenith.status();
-  const { tenant, timeline } = await zenith.branch('main');
-  const port = nodes.find((node) => node.id === id)?.httpPort;
-  const response = await fetch(`http://127.0.0.1:${port}/v1/tenant/${tenant}/timeline/${timeline}`);
-  const { backupLsn, localStartLsn, commitLsn } = (await response.json()) as Record<string, string>;
-  return {
-    backupLsn: parseLsn(backupLsn ?? ''),
-    localStartLsn: parseLsn(localStartLsn ?? ''),
-    commitLsn: parseLsn(commitLsn ?? ''),
-  };
-}
-
-/** Loses every safekeeper with its disk. */
-async function loseSafekeepers(): Promise<void> {
-  await zenith.run('pg', 'stop', 'main');
-  const { members } = await zenith.json<{ readonly members: readonly number[] }>('safekeeper', 'list');
-  for (const id of members) await zenith.kill(`safekeeper ${id}`);
-  for (const id of members) rmSync(join(zenith.repository, `safekeepers/${id}`), { recursive: true });
-}
-
 test('segments are archived, and let go on every safekeeper once the pageserver has them in remote storage', async () => {
   await zenith.query('main', 'create table t (id int, v text)');
   await write(80);
@@ -60,7 +30,7 @@ test('segments are archived, and let go on every safekeeper once the pageserver 
   const complete = (commitLsn - (commitLsn % SEGMENT_SIZE)) as Lsn;
   for (const id of SAFEKEEPERS)
     await expect
-      .poll(async () => (await timelineOf(id)).backupLsn, { timeout: 60_000 })
+      .poll(async () => (await safekeeperTimeline(zenith, 'main', id)).backupLsn, { timeout: 60_000 })
       .toBeGreaterThanOrEqual(complete);
   const { tenant, timeline, pageserverHttpPort } = await zenith.branch('main');
   const url = `http://127.0.0.1:${pageserverHttpPort}/v1/tenant/${tenant}/timeline/${timeline}`;
@@ -71,7 +41,7 @@ test('segments are archived, and let go on every safekeeper once the pageserver 
   // The control file on the disk says so at the latest after some seconds, and at a stop.
   for (const id of SAFEKEEPERS)
     await expect
-      .poll(async () => (await timelineOf(id)).localStartLsn, { timeout: 120_000 })
+      .poll(async () => (await safekeeperTimeline(zenith, 'main', id)).localStartLsn, { timeout: 120_000 })
       .toBe(complete - SEGMENT_SIZE);
   const archived = readdirSync(join(zenith.repository, 'remote/wal', tenant, timeline));
   expect(archived.filter((name) => name.endsWith('.json')).length).toBeGreaterThanOrEqual(4);
@@ -94,13 +64,13 @@ test('a safekeeper that is replaced gets the WAL that is kept, and a branch in t
 
 test('every safekeeper lost with its disk: no compute goes on behind the pageserver, which is told, and a branch has everything', async () => {
   const [{ count } = { count: 0 }] = await zenith.query<{ count: number }>('main', 'select count(*)::int from t');
-  await loseSafekeepers();
+  await zenith.run('pg', 'stop', 'main');
+  await loseSafekeepers(zenith);
   await zenith.run('start');
   const refused = await zenith.try('pg', 'start', 'main');
   expect(refused.code).toBe(1);
   expect(refused.stderr).toContain('safekeepers have lost what was committed');
-  const restored = await zenith.json<RestoredJson[]>('safekeeper', 'restore');
-  const main = restored.find(({ branch }) => branch === 'main');
+  const main = await restoreBranch(zenith, 'main');
   expect(main?.outcome).toBe('behind');
   expect(parseLsn(main?.endLsn ?? '0/0') % SEGMENT_SIZE).toBeGreaterThan(0); // after a record, not where the segment ends
   await zenith.run('branch', 'rescued', `main@${main?.ingestedLsn}`);
