@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { crc32c, parseLsn, type Lsn } from '@zenith/base';
 import { PageClient } from '@zenith/wire';
 import { afterAll, beforeAll, expect, test } from 'vitest';
+import { pageserverMetric } from '../support/pageserver-metric.ts';
 import { Zenith } from '../support/zenith.ts';
 
 const PAGE = 8192;
@@ -121,11 +122,7 @@ async function checkpoint(branch: string): Promise<void> {
 }
 
 /** What has been evicted since the pageserver's start. Unit: bytes. */
-async function evictedBytes(): Promise<number> {
-  const { pageserverHttpPort } = await zenith.branch('main');
-  const metrics = await (await fetch(`http://127.0.0.1:${pageserverHttpPort}/metrics`)).text();
-  return Number(/^zenith_pageserver_evicted_bytes_total (\d+)/m.exec(metrics)?.[1]);
-}
+const evictedBytes = (): Promise<number> => pageserverMetric(zenith, 'zenith_pageserver_evicted_bytes_total');
 
 /** `zenith gc`; from then on what lies below its cutoffs is to be refused. */
 async function collect(): Promise<CollectedJson> {

@@ -22,8 +22,8 @@ export interface BankRun {
   readonly firstId: number;
   /** No more transfers are begun when it settles. */
   readonly until: Promise<unknown>;
-  /** Told of each transfer that was acknowledged. @param begunMs when it was begun, by performance.now() */
-  readonly onAcknowledged?: (begunMs: number) => void;
+  /** Told of each transfer that was acknowledged, as soon as it is. @param begunMs when it was begun, by performance.now() */
+  readonly onAcknowledged?: (begunMs: number, id: number) => void;
 }
 
 /** Creates the bank's tables: accounts whose balances always sum to 0, and a log of transfers. */
@@ -79,7 +79,7 @@ export async function runBank(
            insert into transfers values (${id}, ${low}, ${high}, ${amount}); commit`,
         );
         acknowledged.add(id);
-        onAcknowledged?.(begunMs);
+        onAcknowledged?.(begunMs, id);
       } catch (error) {
         unknown.add(id);
         const sqlState = (error as { code?: string }).code ?? '';

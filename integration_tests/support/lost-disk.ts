@@ -2,6 +2,7 @@ import { mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { formatLsn } from '@zenith/base';
 import { expect } from 'vitest';
+import { pageserverMetric } from './pageserver-metric.ts';
 import { uploadBranch } from './pageserver-timeline.ts';
 import type { Zenith } from './zenith.ts';
 
@@ -60,9 +61,7 @@ async function expectEviction(zenith: Zenith): Promise<void> {
   expect(absent.some(({ fileBytes }) => fileBytes > DISK_BYTES)).toBe(true);
   expect(absent.every(({ remote }) => remote)).toBe(true);
   expect(readFileSync(join(zenith.directory, 'layers.svg'), 'utf8').match(/<title>/g)).toHaveLength(layers.length);
-  const { pageserverHttpPort } = await zenith.branch('main');
-  const metrics = await (await fetch(`http://127.0.0.1:${pageserverHttpPort}/metrics`)).text();
-  expect(Number(/^zenith_pageserver_evicted_bytes_total (\d+)/m.exec(metrics)?.[1])).toBeGreaterThan(DISK_BYTES);
+  expect(await pageserverMetric(zenith, 'zenith_pageserver_evicted_bytes_total')).toBeGreaterThan(DISK_BYTES);
 }
 
 /** Remote storage has what its indexes say. */

@@ -3,6 +3,7 @@ import { join } from 'node:path';
 import { parseLsn, type Lsn } from '@zenith/base';
 import { expect } from 'vitest';
 import type { TcpProxy } from '../chaos/tcp-proxy.ts';
+import { pageserverMetric } from './pageserver-metric.ts';
 import { flushBranch, pageserverTimeline, uploadBranch } from './pageserver-timeline.ts';
 import type { Zenith } from './zenith.ts';
 
@@ -13,12 +14,6 @@ const OUTAGE_MS = Number(process.env['ZENITH_OUTAGE_SECONDS'] ?? 0) * 1000;
 const ROWS_A_COMMIT = 500;
 /** Where uploads are cut: soon after their beginning, and well within the body of a layer. Unit: bytes. */
 const CUTS_AFTER_BYTES = [5_000, 300_000, 1_000_000];
-
-async function failures(zenith: Zenith): Promise<number> {
-  const { pageserverHttpPort } = await zenith.branch('main');
-  const metrics = await (await fetch(`http://127.0.0.1:${pageserverHttpPort}/metrics`)).text();
-  return Number(/^zenith_pageserver_remote_failures_total (\d+)/m.exec(metrics)?.[1]);
-}
 
 async function sumsOf(zenith: Zenith, branch: string): Promise<object[]> {
   return zenith.query(branch, 'select count(*)::int as count, sum(hashtext(text))::text as sum from t');
@@ -88,7 +83,9 @@ export async function survivesOutage(zenith: Zenith, link: TcpProxy): Promise<vo
   await insertRows(zenith, 40_001, 60_000);
   await flushBranch(zenith, 'main');
   // Attempts, each with retries of its own, and the pauses between them.
-  await expect.poll(() => failures(zenith), { timeout: RESUME_MAX_MS }).toBeGreaterThanOrEqual(3);
+  await expect
+    .poll(() => pageserverMetric(zenith, 'zenith_pageserver_remote_failures_total'), { timeout: RESUME_MAX_MS })
+    .toBeGreaterThanOrEqual(3);
   expect(await pageserverTimeline(zenith, 'main')).toMatchObject({ uploads: 'retrying' });
   expect(parseLsn((await pageserverTimeline(zenith, 'main')).remoteConsistentLsn)).toBe(before);
   const rows = await workUntil(zenith, 60_000, end);

@@ -3,8 +3,10 @@ import { readFileSync, readdirSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseLsn, parseTenantId, parseTimelineId, type Lsn, type TenantId, type TimelineId } from '@zenith/base';
+import { openRepository, safekeeperNodes } from '@zenith/control-plane';
 import { freePorts, temporaryDirectory } from '@zenith/testing';
 import { Client } from 'pg';
+import { startNode } from '../../packages/control-plane/src/nodes/start-stop.ts';
 
 /** The command's main module. */
 export const COMMAND = fileURLToPath(new URL('../../packages/cli/bin/zenith.js', import.meta.url));
@@ -222,6 +224,14 @@ export class Zenith {
     const pid = Number.parseInt(/\d+/.exec(readFileSync(join(this.repository, path), 'utf8'))?.[0] ?? '', 10);
     if (!Number.isInteger(pid)) throw new Error(`no process id in ${path}`);
     return pid;
+  }
+
+  /** Starts one safekeeper; `zenith start` starts all that do not run. */
+  async startSafekeeper(id: number): Promise<void> {
+    const repository = openRepository(this.directory);
+    const node = (await safekeeperNodes(repository)).find((one) => one.id === id);
+    if (node === undefined) throw new Error(`no safekeeper ${id}`);
+    await startNode(repository, node);
   }
 
   /** Kills a service with SIGKILL and waits until it is gone. */

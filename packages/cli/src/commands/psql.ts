@@ -41,7 +41,7 @@ export async function psqlTarget(context: CommandContext, branch: string = MAIN_
  * Runs psql on the terminal until it ends.
  * @param args more arguments for it
  * @returns its exit status
- * @throws ControlPlaneError `not-running` when psql is not installed
+ * @throws ControlPlaneError `system` when psql is not installed
  */
 export function runPsql({ host, port, user, database, uri }: PsqlTarget, args: readonly string[]): Promise<number> {
   return new Promise((resolve, reject) => {
