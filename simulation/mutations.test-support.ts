@@ -1,5 +1,6 @@
 import { vi } from 'vitest';
 import type { AcceptorControl } from '@zenith/consensus';
+import type * as copyRuleModule from '../packages/consensus/src/acceptor/copy-rule.ts';
 import type * as configurationModule from '../packages/consensus/src/configuration.ts';
 import type * as positionModule from '../packages/consensus/src/position.ts';
 import type * as replicationModule from '../packages/consensus/src/proposer/replication.ts';
@@ -18,10 +19,12 @@ export type Rule =
   | 'no-truncation'
   | 'older-term-commit'
   | 'no-return'
+  | 'copies-what-diverged'
   | 'forgotten-vote'
   | 'no-sync'
   | 'trusted-files';
 
+const COPY_RULE = '../packages/consensus/src/acceptor/copy-rule.ts';
 const CONFIGURATION = '../packages/consensus/src/configuration.ts';
 const POSITION = '../packages/consensus/src/position.ts';
 const TERM_HISTORY = '../packages/consensus/src/term-history.ts';
@@ -73,6 +76,16 @@ export function breakRule(rule: Rule): void {
         return { ...real, startStreaming };
       });
       return;
+    case 'copies-what-diverged':
+      vi.doMock(COPY_RULE, async (original) => {
+        const real = await original<typeof copyRuleModule>();
+        const copyVerdict: typeof real.copyVerdict = (state, source) => {
+          const verdict = real.copyVerdict(state, source);
+          return verdict === 'diverged' ? 'copy' : verdict;
+        };
+        return { ...real, copyVerdict };
+      });
+      return;
     case 'forgotten-vote':
       vi.doMock(CONTROL_FILE, async (original) => {
         const { ControlFile } = await original<typeof controlFileModule>();
@@ -116,6 +129,7 @@ export function breakRule(rule: Rule): void {
 /** Ends what {@link breakRule} began. */
 export function mendRules(): void {
   for (const path of [
+    COPY_RULE,
     CONFIGURATION,
     POSITION,
     TERM_HISTORY,

@@ -4,7 +4,16 @@ import { figure8 } from './figure-8.test-support.ts';
 import { Fingerprints } from './fingerprints.ts';
 import type { Bounds } from './world.ts';
 
-const SMALL: Bounds = { terms: 2, log: 1, acceptors: 3, proposers: 2, cuts: 0, writesEarly: false, retries: false };
+const SMALL: Bounds = {
+  terms: 2,
+  log: 1,
+  acceptors: 3,
+  proposers: 2,
+  cuts: 0,
+  writesEarly: false,
+  retries: false,
+  copies: false,
+};
 
 describe('in every state within small bounds nothing acknowledged is lost, a term is elected once, and terms in a log never decrease', () => {
   test.each<[string, Bounds]>([
@@ -12,6 +21,7 @@ describe('in every state within small bounds nothing acknowledged is lost, a ter
     ['one term, two entries', { ...SMALL, terms: 1, log: 2 }],
     ['one term, a candidate that tries again', { ...SMALL, terms: 1, retries: true }],
     ['one term, a connection that is cut', { ...SMALL, terms: 1, cuts: 1 }],
+    ['two terms, acceptors that copy from each other', { ...SMALL, copies: true }],
     ['one acceptor, which is a quorum', { ...SMALL, acceptors: 1, terms: 3, log: 2, cuts: 1 }],
   ])('%s', (_what, bounds) => {
     const { violation, complete, committedMax, electedMax, actions } = explore(bounds);
@@ -23,6 +33,7 @@ describe('in every state within small bounds nothing acknowledged is lost, a ter
     for (const type of ['campaign', 'connect', 'deliver', 'vote', 'write', 'restart'] as const)
       expect(actions[type] > 0 || (type === 'connect' && bounds.acceptors <= 2)).toBe(true);
     expect(actions.cut > 0).toBe(bounds.cuts > 0);
+    expect(actions.copy > 0).toBe(bounds.copies);
   });
 });
 

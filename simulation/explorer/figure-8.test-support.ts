@@ -10,6 +10,7 @@ const BOUNDS: Bounds = {
   cuts: 0,
   writesEarly: true,
   retries: false,
+  copies: false,
 };
 
 /**

@@ -5,7 +5,16 @@ import type { Bounds } from './world.ts';
 
 // The explorer is worth what it catches: each test breaks one rule of the protocol, in a fresh copy of the modules. Two mutations need larger bounds and are in the long tests.
 
-const BOUNDS: Bounds = { terms: 2, log: 2, acceptors: 3, proposers: 2, cuts: 0, writesEarly: true, retries: false };
+const BOUNDS: Bounds = {
+  terms: 2,
+  log: 2,
+  acceptors: 3,
+  proposers: 2,
+  cuts: 0,
+  writesEarly: true,
+  retries: false,
+  copies: false,
+};
 
 async function explored(bounds: Bounds = BOUNDS): Promise<Exploration> {
   const { explore } = await import('./explore.ts');
@@ -25,6 +34,12 @@ describe('the explorer catches', () => {
   test('no truncation to the common point', async () => {
     breakRule('no-truncation');
     const { violation } = await explored();
+    expect(violation?.message).toMatch(/acknowledge|terms in a log|committed/);
+  });
+
+  test('WAL that diverged and is copied to all the same', async () => {
+    breakRule('copies-what-diverged');
+    const { violation } = await explored({ ...BOUNDS, copies: true });
     expect(violation?.message).toMatch(/acknowledge|terms in a log|committed/);
   });
 });

@@ -1,6 +1,7 @@
 import { AssertionError, type Lsn } from '@zenith/base';
 import {
   appendVerdict,
+  committedWal,
   isOver,
   nodeId,
   stepAcceptor,
@@ -8,6 +9,8 @@ import {
   type AcceptorEffect,
   type AcceptorInput,
   type AcceptorMessage,
+  type AcceptorState,
+  type CopyVerdict,
   type ProposerEffect,
   type ProposerInput,
 } from '@zenith/consensus';
@@ -120,40 +123,70 @@ export function runProposer(
   return { cell: { state, log, voterLogs }, over: isOver(state), packets, closed, observations };
 }
 
-/** Hands an acceptor a packet, by the production code. Its disk is quick: everything is synced at the end. @param from the proposer, counted from 0 */
-export function runAcceptor(
-  cell: AcceptorCell,
-  acceptor: number,
-  from: number,
-  packet: readonly Request[] | 'disconnected',
-): AcceptorOutcome {
-  let { state, log } = cell;
-  state = { ...state, node: nodeId(acceptor + 1) };
-  const messages = new Map<number, AcceptorMessage[]>();
-  const closed = new Set<number>();
-  let flushDue = false;
-  const carryOut = (effect: AcceptorEffect, bytes: string): void => {
+/** An acceptor that takes inputs, one after the other, by the production code. Its disk is quick: everything is synced at the end. */
+class AcceptorRun {
+  readonly #before: AcceptorCell;
+  readonly #messages = new Map<number, AcceptorMessage[]>();
+  readonly closed = new Set<number>();
+  state: AcceptorState;
+  verdict: CopyVerdict | null = null;
+  #log: string;
+  #flushDue = false;
+
+  /** @param acceptor counted from 0 */
+  constructor(cell: AcceptorCell, acceptor: number) {
+    this.#before = cell;
+    this.state = { ...cell.state, node: nodeId(acceptor + 1) };
+    this.#log = cell.log;
+  }
+
+  take(input: AcceptorInput, bytes: string): void {
+    const step = guarded(() => stepAcceptor(this.state, input));
+    if (step.state.control.commitLsn < this.state.control.commitLsn) throw new Violation('a commit LSN decreased');
+    this.state = step.state;
+    for (const effect of step.effects) this.#carryOut(effect, bytes);
+  }
+
+  end(): AcceptorOutcome {
+    if (this.#flushDue)
+      this.take({ type: 'flushed', syncedLsn: this.state.writeLsn, flushLsn: this.state.recordLsn }, '');
+    const [state, log] = [this.state, this.#log];
+    for (let i = 1; i < log.length; i++)
+      if ((log[i] as string) < (log[i - 1] as string)) throw new Violation(`terms in a log decrease: ${log}`);
+    const grew = state.control.commitLsn > this.#before.state.control.commitLsn;
+    return {
+      cell: { state, log },
+      replies: new Map([...this.#messages].map(([to, sent]) => [to, { messages: sent, log }])),
+      closed: this.closed,
+      committed: grew ? log.slice(0, state.control.commitLsn - START) : null,
+    };
+  }
+
+  #carryOut(effect: AcceptorEffect, bytes: string): void {
     switch (effect.type) {
       case 'truncateWal':
-        log = log.slice(0, effect.lsn - START);
+        this.#log = this.#log.slice(0, effect.lsn - START);
         return;
       case 'writeWal':
-        if (log.length !== effect.beginLsn - START) throw new Violation('WAL is appended at its end');
-        log += bytes;
+        if (this.#log.length !== effect.beginLsn - START) throw new Violation('WAL is appended at its end');
+        this.#log += bytes;
         return;
       case 'requestFlush':
-        flushDue = true;
+        this.#flushDue = true;
         return;
       case 'send': {
-        const sent = messages.get(effect.to - 1) ?? [];
+        const sent = this.#messages.get(effect.to - 1) ?? [];
         sent.push(effect.message);
-        messages.set(effect.to - 1, sent);
+        this.#messages.set(effect.to - 1, sent);
         return;
       }
       case 'reject':
         if (effect.code === 'committed-wal' || effect.code === 'conflicting-history')
           throw new Violation(`an acceptor refuses: ${effect.reason}`);
-        closed.add(effect.to - 1);
+        this.closed.add(effect.to - 1);
+        return;
+      case 'followed':
+        this.verdict = effect.verdict;
         return;
       case 'persistControl':
       case 'syncWal':
@@ -163,33 +196,44 @@ export function runAcceptor(
       default:
         effect satisfies never;
     }
-  };
-  const take = (input: AcceptorInput, bytes: string): void => {
-    const step = guarded(() => stepAcceptor(state, input));
-    if (step.state.control.commitLsn < state.control.commitLsn) throw new Violation('a commit LSN decreased');
-    state = step.state;
-    for (const effect of step.effects) carryOut(effect, bytes);
-  };
+  }
+}
+
+/** Hands an acceptor a packet. @param from the proposer, counted from 0 */
+export function runAcceptor(
+  cell: AcceptorCell,
+  acceptor: number,
+  from: number,
+  packet: readonly Request[] | 'disconnected',
+): AcceptorOutcome {
+  const run = new AcceptorRun(cell, acceptor);
   const peer = from + 1;
-  if (packet === 'disconnected') take({ type: 'disconnected', peer }, '');
+  if (packet === 'disconnected') run.take({ type: 'disconnected', peer }, '');
   else {
     for (const { message, log: bytes } of packet) {
-      if (closed.has(from)) break;
+      if (run.closed.has(from)) break;
       if (message.type === 'appendRequest') {
-        const accepted = appendVerdict(state, peer, message) === 'accept' && message.endLsn > message.beginLsn;
-        const recordLsn: Lsn = accepted ? message.endLsn : state.recordLsn;
-        take({ type: 'append', from: peer, message, recordLsn }, bytes);
-      } else take({ type: 'message', from: peer, message }, '');
+        const accepted = appendVerdict(run.state, peer, message) === 'accept' && message.endLsn > message.beginLsn;
+        const recordLsn: Lsn = accepted ? message.endLsn : run.state.recordLsn;
+        run.take({ type: 'append', from: peer, message, recordLsn }, bytes);
+      } else run.take({ type: 'message', from: peer, message }, '');
     }
   }
-  if (flushDue) take({ type: 'flushed', syncedLsn: state.writeLsn, flushLsn: state.recordLsn }, '');
-  for (let i = 1; i < log.length; i++)
-    if ((log[i] as string) < (log[i - 1] as string)) throw new Violation(`terms in a log decrease: ${log}`);
-  const grew = state.control.commitLsn > cell.state.control.commitLsn;
-  return {
-    cell: { state, log },
-    replies: new Map([...messages].map(([to, sent]) => [to, { messages: sent, log }])),
-    closed,
-    committed: grew ? log.slice(0, state.control.commitLsn - START) : null,
-  };
+  return run.end();
+}
+
+/** Has an acceptor that knows no leader copy one entry that another has committed, or hear that what it has is committed. @returns null when it takes nothing */
+export function runCopy(cell: AcceptorCell, acceptor: number, donor: AcceptorCell): AcceptorOutcome | null {
+  const source = committedWal(donor.state.control);
+  const run = new AcceptorRun(cell, acceptor);
+  run.take({ type: 'follow', source }, '');
+  if (run.verdict !== 'copy') return null;
+  const { writeLsn: beginLsn } = run.state;
+  const endLsn = (beginLsn + 1) as Lsn;
+  if (beginLsn < source.commitLsn)
+    run.take(
+      { type: 'copied', source, piece: { beginLsn, endLsn, recordLsn: endLsn } },
+      donor.log.slice(beginLsn - START, endLsn - START),
+    );
+  return run.end();
 }

@@ -1,7 +1,7 @@
 import { parseArgs } from 'node:util';
 import { explore } from './explore.ts';
 
-// npm run explore -- --terms 3 --log 2 --acceptors 3 --proposers 2 [--cuts 1] [--writes-early] [--retries] [--json]
+// npm run explore -- --terms 3 --log 2 --acceptors 3 --proposers 2 [--cuts 1] [--writes-early] [--retries] [--copies] [--json]
 const { values } = parseArgs({
   options: {
     terms: { type: 'string', default: '2' },
@@ -11,6 +11,7 @@ const { values } = parseArgs({
     cuts: { type: 'string', default: '0' },
     'writes-early': { type: 'boolean', default: false },
     retries: { type: 'boolean', default: false },
+    copies: { type: 'boolean', default: false },
     json: { type: 'boolean', default: false },
   },
 });
@@ -27,7 +28,7 @@ for (const [name, value] of Object.entries(numbers)) {
     process.exit(2);
   }
 }
-const bounds = { ...numbers, writesEarly: values['writes-early'], retries: values.retries };
+const bounds = { ...numbers, writesEarly: values['writes-early'], retries: values.retries, copies: values.copies };
 const began = performance.now();
 const result = explore(bounds, {
   onLevel: (depth, states, frontier) => {

@@ -22,7 +22,14 @@ import {
 } from './cells.ts';
 import { Interner } from './interner.ts';
 import { checkServed, NO_HISTORY, observe } from './observer.ts';
-import { runAcceptor, runProposer, type AcceptorOutcome, type Observation, type ProposerOutcome } from './roles.ts';
+import {
+  runAcceptor,
+  runCopy,
+  runProposer,
+  type AcceptorOutcome,
+  type Observation,
+  type ProposerOutcome,
+} from './roles.ts';
 import { Symmetry } from './symmetry.ts';
 
 /** How much is explored. */
@@ -39,12 +46,23 @@ export interface Bounds {
   readonly writesEarly: boolean;
   /** True: a candidate that lost tries again. False: another one comes instead, which knows no less. */
   readonly retries: boolean;
+  /** True: an acceptor that knows no leader copies what others have committed, one entry at a time. */
+  readonly copies: boolean;
 }
 
 /** What can happen. */
-export type ActionType = 'campaign' | 'connect' | 'deliver' | 'vote' | 'cut' | 'election' | 'write' | 'restart';
+export type ActionType =
+  | 'campaign'
+  | 'connect'
+  | 'deliver'
+  | 'vote'
+  | 'cut'
+  | 'copy'
+  | 'election'
+  | 'write'
+  | 'restart';
 
-/** A step, to be told: what happens, to which proposer and acceptor, counted from 0. */
+/** A step, to be told: what happens, to which proposer and acceptor, counted from 0. `copy` is from the acceptor of the first number. */
 export interface Action {
   readonly type: ActionType;
   readonly proposer: number;
@@ -93,6 +111,7 @@ export class World {
   readonly #symmetry: Symmetry;
   readonly #proposerResults = new Map<string, ProposerResult>();
   readonly #acceptorResults = new Map<string, AcceptorResult>();
+  readonly #copyResults = new Map<string, AcceptorResult | null>();
   readonly #fresh: number;
   readonly #open: number;
   readonly #greeting: number;
@@ -123,7 +142,7 @@ export class World {
 
   /** Steps that the production code took; all others were looked up. */
   get stepsTaken(): number {
-    return this.#proposerResults.size + this.#acceptorResults.size;
+    return this.#proposerResults.size + this.#acceptorResults.size + this.#copyResults.size;
   }
 
   /** Nothing has happened. */
@@ -158,6 +177,10 @@ export class World {
       for (const type of ['election', 'write', 'restart'] as const)
         this.#try(state, { type, proposer, acceptor: 0 }, visit);
     }
+    if (!this.bounds.copies) return;
+    for (let donor = 0; donor < acceptors; donor++)
+      for (let acceptor = 0; acceptor < acceptors; acceptor++)
+        if (donor !== acceptor) this.#try(state, { type: 'copy', proposer: donor, acceptor }, visit);
   }
 
   /** The state after one action, undefined when it is not possible or goes beyond the bounds. A new array. @throws Violation */
@@ -189,6 +212,8 @@ export class World {
         this.#next[this.length - 1] = this.#histories.id({ ...history, cuts: history.cuts + 1 });
         return this.#cut(proposer, acceptor);
       }
+      case 'copy':
+        return this.#copy(proposer, acceptor);
       case 'election': {
         const { state } = this.#proposerOf(proposer);
         return state.phase === 'backoff' && this.#propose(proposer, { kind: 'election' });
@@ -272,6 +297,14 @@ export class World {
     this.#setLink(proposer, acceptor, CLOSED);
     this.#next[acceptor] = this.#accept(acceptor, proposer, 'disconnected').acceptor;
     return this.#propose(proposer, { kind: 'cut', acceptor });
+  }
+
+  #copy(donor: number, acceptor: number): boolean {
+    const result = this.#copyResult(this.#next[donor] as number, acceptor);
+    if (result === null) return false;
+    this.#next[acceptor] = result.acceptor;
+    if (result.committed !== null) checkServed(this.historyOf(this.#next), result.committed);
+    return true;
   }
 
   #restart(proposer: number): boolean {
@@ -359,15 +392,29 @@ export class World {
     const known = this.#acceptorResults.get(key);
     if (known !== undefined) return known;
     const input = packet === 'disconnected' ? packet : this.#packets.value(packet);
-    const outcome: AcceptorOutcome = runAcceptor(this.#acceptors.value(id), acceptor, from, input);
-    const result: AcceptorResult = {
-      acceptor: this.#acceptors.id(outcome.cell),
-      replies: [...outcome.replies].map(([to, replies]) => [to, this.#replies.id(replies)] as const),
-      closed: [...outcome.closed],
-      committed: outcome.committed,
-    };
+    const result = this.#acceptorResult(runAcceptor(this.#acceptors.value(id), acceptor, from, input));
     this.#acceptorResults.set(key, result);
     return result;
+  }
+
+  #copyResult(donor: number, acceptor: number): AcceptorResult | null {
+    const id = this.#next[acceptor] as number;
+    const key = `${donor} ${id}`;
+    const known = this.#copyResults.get(key);
+    if (known !== undefined) return known;
+    const outcome = runCopy(this.#acceptors.value(id), acceptor, this.#acceptors.value(donor));
+    const result = outcome === null ? null : this.#acceptorResult(outcome);
+    this.#copyResults.set(key, result);
+    return result;
+  }
+
+  #acceptorResult({ cell, replies, closed, committed }: AcceptorOutcome): AcceptorResult {
+    return {
+      acceptor: this.#acceptors.id(cell),
+      replies: [...replies].map(([to, sent]) => [to, this.#replies.id(sent)] as const),
+      closed: [...closed],
+      committed,
+    };
   }
 
   #proposerOf(proposer: number): ProposerCell {

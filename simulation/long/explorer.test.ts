@@ -3,7 +3,16 @@ import { explore, type Exploration } from '../explorer/explore.ts';
 import type { Bounds } from '../explorer/world.ts';
 import { breakRule, mendRules } from '../mutations.test-support.ts';
 
-const BOUNDS: Bounds = { terms: 2, log: 2, acceptors: 3, proposers: 2, cuts: 0, writesEarly: false, retries: false };
+const BOUNDS: Bounds = {
+  terms: 2,
+  log: 2,
+  acceptors: 3,
+  proposers: 2,
+  cuts: 0,
+  writesEarly: false,
+  retries: false,
+  copies: false,
+};
 
 afterEach(mendRules);
 
@@ -13,6 +22,12 @@ describe('in every state nothing acknowledged is lost, a term is elected once, a
     ['a leader that writes as soon as it is elected', { ...BOUNDS, writesEarly: true }, 150_000],
     ['candidates that try again', { ...BOUNDS, log: 1, retries: true }, 150_000],
     ['a connection that is cut', { ...BOUNDS, log: 1, cuts: 1 }, 150_000],
+    ['acceptors that copy from each other what is committed', { ...BOUNDS, copies: true }, 200_000],
+    [
+      'the same, and a leader that writes as soon as it is elected',
+      { ...BOUNDS, writesEarly: true, copies: true },
+      200_000,
+    ],
     ['three proposers', { ...BOUNDS, terms: 1, proposers: 3 }, 5_000],
     ['five acceptors', { ...BOUNDS, terms: 1, log: 1, acceptors: 5 }, 5_000],
   ])(

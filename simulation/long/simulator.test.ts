@@ -28,6 +28,12 @@ async function run(seed: number, seeds: number): Promise<Result> {
 
 /** Every fault and every turn of the protocol that must have happened. */
 const HAPPENED = [
+  'all have what is committed, and nobody led',
+  'not copied: diverged',
+  'not copied: led',
+  'log: WAL copied from a peer',
+  'log: WAL could not be copied from a peer',
+  'log: a peer does not say what it has',
   'append',
   'candidate reconfigured',
   'leader reconfigured',
@@ -116,6 +122,12 @@ describe('the simulator catches', () => {
     [
       'files that are trusted after a crash because they read well',
       'trusted-files',
+      'safety',
+      /^what safekeeper \d+ serves differs at .* from what was acknowledged/,
+    ],
+    [
+      'WAL that diverged and is copied to all the same',
+      'copies-what-diverged',
       'safety',
       /^what safekeeper \d+ serves differs at .* from what was acknowledged/,
     ],

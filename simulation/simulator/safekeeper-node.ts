@@ -1,4 +1,4 @@
-import { AssertionError, formatLsn, type Lsn } from '@zenith/base';
+import { AssertionError, CorruptionError, formatLsn, type Lsn } from '@zenith/base';
 import type { AcceptorMessage, NodeId, TimelineIdentity } from '@zenith/consensus';
 import { decodeAcceptorMessage, type CopyDataHandler } from '@zenith/wire';
 import type { Logger } from 'pino';
@@ -6,6 +6,9 @@ import { Registry } from 'prom-client';
 import type { Random } from '../../packages/consensus/src/simulation/random.test-support.ts';
 import type { Clock } from '../../packages/safekeeper/src/clock/clock.ts';
 import { ProposerConnection, type ProposerSession } from '../../packages/safekeeper/src/receive/proposer-connection.ts';
+import { recoveryMetrics } from '../../packages/safekeeper/src/peer/metrics.ts';
+import { PeerRecovery } from '../../packages/safekeeper/src/peer/peer-recovery.ts';
+import type { Peer } from '../../packages/safekeeper/src/peer/peer.ts';
 import { timelineMetrics } from '../../packages/safekeeper/src/timeline/metrics.ts';
 import { TimelineRegistry } from '../../packages/safekeeper/src/timeline/registry.ts';
 import type { Timeline } from '../../packages/safekeeper/src/timeline/timeline.ts';
@@ -17,6 +20,10 @@ import type { Connection, Endpoint, Parcel } from './network.ts';
 import { SafetyViolation } from './violation.ts';
 
 const METRICS = timelineMetrics(new Registry());
+const RECOVERY_METRICS = recoveryMetrics(new Registry());
+
+/** Between two looks at what the others have. Unit: simulated milliseconds. */
+const LOOK_INTERVAL_MS = 300;
 
 const DATA_DIRECTORY = '/safekeeper';
 
@@ -89,6 +96,9 @@ class Session implements ProposerSession, Endpoint {
   }
 }
 
+/** The other safekeepers, for a process that hears their answers only while it is alive. */
+export type PeersOf = (alive: () => boolean) => readonly Peer[];
+
 /** One safekeeper: the production's timelines, WAL storage and control file, on a simulated disk, clock and network. */
 export class SafekeeperNode {
   readonly id: NodeId;
@@ -102,6 +112,8 @@ export class SafekeeperNode {
   #process = 0;
   #up = false;
   #nextPeer = 1;
+  /** Whom it gets WAL from while nobody leads; null: it does not ask. */
+  #peers: PeersOf | null = null;
   #verifiedLsn: Lsn;
   #connections = new Set<Connection>();
 
@@ -120,6 +132,11 @@ export class SafekeeperNode {
     this.#checker = checker;
     this.disk = new SimulatedDisk(events, random, counters);
     this.#verifiedLsn = identity.timelineStartLsn;
+  }
+
+  /** From the next start on it copies from these what it missed, while nobody leads. */
+  usePeers(peers: PeersOf): void {
+    this.#peers = peers;
   }
 
   /** True while a process runs and has read its files. */
@@ -185,9 +202,22 @@ export class SafekeeperNode {
         this.#timeline = undefined;
         this.#verifiedLsn = this.#identity.timelineStartLsn;
         for (const timeline of registry.timelines) this.#watch(timeline);
+        if (this.#peers !== null) this.#recoverFrom(this.#peers(alive), registry, clock);
       },
       (error: unknown) => this.#fail(error as Error),
     );
+  }
+
+  #recoverFrom(peers: readonly Peer[], registry: TimelineRegistry, clock: Clock): void {
+    const recovery = new PeerRecovery({
+      registry,
+      clock,
+      log: this.#log(),
+      metrics: RECOVERY_METRICS,
+      intervalMs: LOOK_INTERVAL_MS,
+    });
+    recovery.replacePeers(peers);
+    recovery.start();
   }
 
   /** The process dies. @param power the machine does, too: what was not synced may be lost */
@@ -298,6 +328,15 @@ export class SafekeeperNode {
       this.#counters.count(`log: ${message}`);
       if (message === 'a proposer would drop committed WAL' || message === 'a proposer sent WAL that is not valid')
         this.#fail(new SafetyViolation(`safekeeper ${this.id}: ${message}`));
+      if (message === 'a peer has more WAL, which is not copied') {
+        const { verdict } = fields as { readonly verdict: string };
+        this.#counters.count(`not copied: ${verdict}`);
+      }
+      if (message === 'WAL could not be copied from a peer') {
+        const { err } = fields as { readonly err: Error };
+        if (err instanceof CorruptionError || err instanceof AssertionError)
+          this.#fail(new SafetyViolation(`safekeeper ${this.id}: ${err.message}`));
+      }
       if (message === 'timeline broken') {
         // By a fault that was injected; an assertion comes by itself.
         const { err } = fields as { readonly err: Error };

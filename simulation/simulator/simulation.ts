@@ -1,5 +1,12 @@
 import { AssertionError, formatLsn, type Lsn, type SystemId, type TenantId, type TimelineId } from '@zenith/base';
-import { nodeId, type Configuration, type NodeId, type TimelineIdentity } from '@zenith/consensus';
+import {
+  committedWal,
+  copyVerdict,
+  nodeId,
+  type Configuration,
+  type NodeId,
+  type TimelineIdentity,
+} from '@zenith/consensus';
 import { Random } from '../../packages/consensus/src/simulation/random.test-support.ts';
 import { SEGMENT_SIZE } from '../../packages/safekeeper/src/testing/test-wal.test-support.ts';
 import { Checker } from './checker.ts';
@@ -8,6 +15,7 @@ import { Counters } from './counters.ts';
 import { Events } from './events.ts';
 import { Membership } from './membership.ts';
 import { Network } from './network.ts';
+import { SimulatedPeer } from './simulated-peer.ts';
 import { SafekeeperNode } from './safekeeper-node.ts';
 import { NoProgress, SafetyViolation } from './violation.ts';
 
@@ -22,6 +30,12 @@ const FAULT_INTERVAL_MS = 150;
 
 /** In one of so many seeds leaders write before all before their term is committed. A seed's number says it, not its randomness. */
 const WRITES_EARLY_EVERY = 5;
+
+/** In all but one of so many seeds safekeepers copy from each other what they missed while nobody leads; in half of those nobody leads for a while after the faults, and all come to the same end. */
+const ALONE_EVERY = 4;
+
+/** Without a leader all have what is committed within this. Unit: simulated milliseconds. */
+const COPY_MS = 10_000;
 
 /** What one seed showed. */
 export interface SeedReport {
@@ -53,6 +67,7 @@ export async function simulate(seed: number, onNote?: (nowMs: number, text: stri
 class Simulation {
   /** Computes live through the end of the faults, in half of the seeds: a new one would hide that they are stuck. */
   readonly #computesSurvive: boolean;
+  readonly #copies: boolean;
   readonly #random: Random;
   readonly #events: Events;
   readonly #counters = new Counters();
@@ -66,9 +81,12 @@ class Simulation {
   #computes: ComputeNode[] = [];
   #nextCompute = 1;
   #chaos = true;
+  /** When work is to go on as if nothing had been. Unit: simulated milliseconds. */
+  #quietMs = CHAOS_MS;
 
   constructor(seed: number, onNote: ((nowMs: number, text: string) => void) | undefined) {
     this.#computesSurvive = seed % 2 === 1;
+    this.#copies = seed % ALONE_EVERY !== 0;
     this.#events = new Events(onNote);
     const random = (this.#random = new Random(seed));
     // In the middle of a page; often so near the end of a segment that the WAL crosses it soon.
@@ -94,6 +112,15 @@ class Simulation {
         new SafekeeperNode(id, this.#identity, this.#events, random, this.#counters, this.#checker),
       ]),
     );
+    if (this.#copies) {
+      const own = new Random(seed + 0x5eed);
+      for (const node of this.#safekeepers.values())
+        node.usePeers((alive) =>
+          [...this.#safekeepers.values()]
+            .filter((other) => other !== node)
+            .map((other) => new SimulatedPeer(node.id, alive, other, this.#network, own)),
+        );
+    }
     this.#surroundings = {
       identity: this.#identity,
       events: this.#events,
@@ -124,15 +151,35 @@ class Simulation {
     this.#faultSometimes();
     await this.#events.run(CHAOS_MS);
     this.#heal();
+    if (this.#copies && !this.#computesSurvive) await this.#copyAll();
     const survivors = this.#computes;
     this.#keepOneCompute();
     const target = (this.#checker.endLsn + 1) as Lsn;
+    this.#quietMs = this.#events.nowMs;
     const done = (): boolean => this.#computes.some((compute) => this.#isCaughtUp(compute, target));
-    await this.#events.run(CHAOS_MS + PROGRESS_MS, done);
+    await this.#events.run(this.#quietMs + PROGRESS_MS, done);
     if (!done()) throw new NoProgress(`no progress within ${PROGRESS_MS / 1000} s: ${this.#describe()}`);
     if (survivors.some((compute) => this.#isCaughtUp(compute, target)))
       this.#counters.count('compute went on that met the faults');
     this.#compareAll();
+  }
+
+  /** Nobody leads: whoever's WAL is a beginning of what is committed has all of that soon. */
+  async #copyAll(): Promise<void> {
+    const lacking = (): readonly SafekeeperNode[] => {
+      const nodes = this.#members();
+      const furthest = nodes.reduce((a, b) => ((a.timeline?.commitLsn ?? 0) >= (b.timeline?.commitLsn ?? 0) ? a : b));
+      if (furthest.timeline === undefined) return [];
+      const source = committedWal(furthest.timeline.state.control);
+      return nodes.filter(
+        ({ isUp, timeline }) => !isUp || (timeline !== undefined && copyVerdict(timeline.state, source) === 'copy'),
+      );
+    };
+    const before = lacking().length;
+    await this.#events.run(this.#events.nowMs + COPY_MS, () => lacking().length === 0);
+    if (lacking().length > 0)
+      throw new NoProgress(`not copied within ${COPY_MS / 1000} s without a leader: ${this.#describe()}`);
+    if (before > 0) this.#counters.count('all have what is committed, and nobody led');
   }
 
   #startCompute(): ComputeNode {
@@ -146,7 +193,7 @@ class Simulation {
     this.#events.after(this.#random.below(120), () => {
       const writers = this.#computes.filter(({ writes }) => writes);
       // After the faults a little more, and then quiet, so that everybody can catch up.
-      if (writers.length > 0 && (this.#chaos || this.#events.nowMs < CHAOS_MS + 2_000))
+      if (writers.length > 0 && (this.#chaos || this.#events.nowMs < this.#quietMs + 2_000))
         this.#random.pick(writers).write();
       this.#writeSometimes();
     });
@@ -288,7 +335,7 @@ class Simulation {
   /** A compute has committed all it wrote, up to `target` at least, and every safekeeper has it. */
   #isCaughtUp(compute: ComputeNode, target: Lsn): boolean {
     const { endLsn } = compute;
-    if (endLsn === undefined || endLsn < target || this.#events.nowMs < CHAOS_MS + 2_200) return false;
+    if (endLsn === undefined || endLsn < target || this.#events.nowMs < this.#quietMs + 2_200) return false;
     return (
       compute.core.state.commitLsn === endLsn &&
       this.#membership.stored.newMembers === null &&

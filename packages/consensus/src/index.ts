@@ -1,4 +1,12 @@
-export { type AcceptorEffect, type AcceptorInput, type RejectCode } from './acceptor/effect.ts';
+export {
+  committedWal,
+  copyVerdict,
+  isNextPiece,
+  type CommittedWal,
+  type CopiedPiece,
+  type CopyVerdict,
+} from './acceptor/copy-rule.ts';
+export { type AcceptorEffect, type AcceptorInput, type AcceptorStep, type RejectCode } from './acceptor/effect.ts';
 export {
   createControl,
   startAcceptor,
@@ -6,7 +14,7 @@ export {
   type AcceptorState,
   type PeerId,
 } from './acceptor/state.ts';
-export { appendVerdict, stepAcceptor, type AcceptorStep, type AppendVerdict } from './acceptor/step.ts';
+export { appendVerdict, stepAcceptor, type AppendVerdict } from './acceptor/step.ts';
 export {
   allMembers,
   hasQuorum,
@@ -29,6 +37,7 @@ export {
   type SyncPoint,
 } from './membership/change.ts';
 export {
+  identityDifference,
   type AcceptorMessage,
   type AppendReply,
   type AppendRequest,

@@ -15,6 +15,20 @@ export interface TimelineIdentity {
   readonly timelineStartLsn: Lsn;
 }
 
+const IDENTITY_FIELDS: readonly (keyof TimelineIdentity)[] = [
+  'tenant',
+  'timeline',
+  'pgMajor',
+  'systemId',
+  'segmentSize',
+  'timelineStartLsn',
+];
+
+/** The first field in which two timelines differ, null when they are the same. */
+export function identityDifference(a: TimelineIdentity, b: TimelineIdentity): keyof TimelineIdentity | null {
+  return IDENTITY_FIELDS.find((field) => a[field] !== b[field]) ?? null;
+}
+
 /** Proposer → acceptor, first on a connection: who I am, of which timeline, in which configuration. */
 export interface Greeting {
   readonly type: 'greeting';

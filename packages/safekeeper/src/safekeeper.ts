@@ -13,6 +13,10 @@ import type { SafekeeperConfiguration } from './configuration/configuration.ts';
 import { systemClock } from './clock/clock.ts';
 import type { Disk } from './disk/disk.ts';
 import { startHttpServer } from './http/server.ts';
+import type { DonorAddress } from './peer/donor.ts';
+import { recoveryMetrics } from './peer/metrics.ts';
+import { LOOK_INTERVAL_MS, PeerRecovery } from './peer/peer-recovery.ts';
+import { RemotePeer } from './peer/remote-peer.ts';
 import { senderMetrics } from './send/metrics.ts';
 import { WalService } from './session/wal-service.ts';
 import { timelineMetrics } from './timeline/metrics.ts';
@@ -33,6 +37,8 @@ export interface SafekeeperOptions {
   readonly version: string;
   /** Milliseconds since the epoch; for the times in the protocol and for timeouts. */
   readonly nowMs: () => number;
+  /** Between two looks at what other safekeepers have. Unit: milliseconds. */
+  readonly lookIntervalMs?: number;
 }
 
 /** Where a safekeeper listens. */
@@ -49,6 +55,7 @@ export class Safekeeper {
   readonly #http: FastifyInstance;
   readonly #archive: WalArchive | undefined;
   readonly #archiver: Archiver | undefined;
+  readonly #recovery: PeerRecovery;
 
   private constructor(
     pidFile: PidFile,
@@ -57,6 +64,7 @@ export class Safekeeper {
     http: FastifyInstance,
     archive: WalArchive | undefined,
     archiver: Archiver | undefined,
+    recovery: PeerRecovery,
   ) {
     this.#pidFile = pidFile;
     this.#registry = registry;
@@ -64,6 +72,7 @@ export class Safekeeper {
     this.#http = http;
     this.#archive = archive;
     this.#archiver = archiver;
+    this.#recovery = recovery;
   }
 
   /** Takes the data directory, loads its timelines and serves. @throws SafekeeperError; ServiceError `data-directory-in-use`; nothing is left behind then */
@@ -103,6 +112,17 @@ export class Safekeeper {
       }));
       registerGauges(metrics, timelines, service);
       const archiver = archive === undefined ? undefined : newArchiver(options, archive, timelines, metrics);
+      const recovery = new PeerRecovery({
+        registry: timelines,
+        clock: systemClock,
+        log,
+        metrics: recoveryMetrics(metrics),
+        intervalMs: options.lookIntervalMs ?? LOOK_INTERVAL_MS,
+      });
+      const tokens = tokensOf(configuration);
+      const learnPeers = (peers: readonly DonorAddress[]): void =>
+        recovery.replacePeers(peers.filter((peer) => peer.id !== id).map((address) => new RemotePeer(address, tokens)));
+      learnPeers(configuration.peers);
       const http = await startHttpServer({
         ...configuration.http,
         id,
@@ -115,10 +135,12 @@ export class Safekeeper {
         archiver,
         gate,
         certificate,
-        tokens: tokensOf(configuration),
+        tokens,
+        learnPeers,
       });
       archiver?.start();
-      return new Safekeeper(pidFile, registry, walService, http, archive, archiver);
+      recovery.start();
+      return new Safekeeper(pidFile, registry, walService, http, archive, archiver, recovery);
     } catch (error) {
       await walService?.close();
       await registry?.close();
@@ -140,6 +162,7 @@ export class Safekeeper {
       await this.#walService.close();
       await this.#http.close();
       await this.#archiver?.stop();
+      await this.#recovery.stop();
       await this.#registry.close();
       this.#archive?.close();
     } finally {

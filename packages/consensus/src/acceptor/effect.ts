@@ -1,9 +1,10 @@
 import type { Lsn } from '@zenith/base';
 import type { Configuration } from '../configuration.ts';
+import type { CommittedWal, CopyVerdict, CopiedPiece } from './copy-rule.ts';
 import type { ConfiguredReport } from '../membership/change.ts';
 import type { AcceptorMessage, AppendRequest, Elected, Greeting, VoteRequest } from '../messages.ts';
 import type { Term } from '../term-history.ts';
-import type { AcceptorControl, PeerId } from './state.ts';
+import type { AcceptorControl, AcceptorState, PeerId } from './state.ts';
 
 /** What happens to an acceptor. */
 export type AcceptorInput =
@@ -13,6 +14,10 @@ export type AcceptorInput =
    * {@link appendVerdict} accepts, so the shell asks that first and feeds the decoder nothing that will not be written.
    */
   | { readonly type: 'append'; readonly from: PeerId; readonly message: AppendRequest; readonly recordLsn: Lsn }
+  /** No leader is known here, and another acceptor has committed WAL: this one may have it, too. Answered by the effect `followed`. */
+  | { readonly type: 'follow'; readonly source: CommittedWal }
+  /** A piece of the WAL that is followed, which {@link isNextPiece} must hold for: the shell's decoder has seen it. */
+  | { readonly type: 'copied'; readonly source: CommittedWal; readonly piece: CopiedPiece }
   /** A sync that was requested is done: bytes below `syncedLsn` are durable, `flushLsn` is the end of the last whole record among them. */
   | { readonly type: 'flushed'; readonly syncedLsn: Lsn; readonly flushLsn: Lsn }
   /** A consumer or the backup got further. */
@@ -59,7 +64,15 @@ export type AcceptorEffect =
   | { readonly type: 'send'; readonly to: PeerId; readonly message: AcceptorMessage }
   /** Answers the `configure` at hand. */
   | { readonly type: 'configured'; readonly report: ConfiguredReport }
+  /** Answers the `follow` at hand: `copy` when the pieces behind the WAL's end may come. */
+  | { readonly type: 'followed'; readonly verdict: CopyVerdict }
   /** Consumers may have WAL up to here. */
   | { readonly type: 'commitAdvanced'; readonly commitLsn: Lsn }
   /** Close that connection with this reason. */
   | { readonly type: 'reject'; readonly to: PeerId; readonly code: RejectCode; readonly reason: string };
+
+/** A new state and what must be done, in order, before it counts. */
+export interface AcceptorStep {
+  readonly state: AcceptorState;
+  readonly effects: readonly AcceptorEffect[];
+}

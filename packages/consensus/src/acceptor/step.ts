@@ -1,6 +1,13 @@
 import { assert, formatLsn, INVALID_LSN, unreachable, type Lsn } from '@zenith/base';
 import { isMember, isConfiguration, type Configuration } from '../configuration.ts';
-import type { AppendReply, AppendRequest, Elected, Greeting, TimelineIdentity, VoteRequest } from '../messages.ts';
+import {
+  identityDifference,
+  type AppendReply,
+  type AppendRequest,
+  type Elected,
+  type Greeting,
+  type VoteRequest,
+} from '../messages.ts';
 import { walPosition } from '../position.ts';
 import {
   cutHistory,
@@ -10,7 +17,9 @@ import {
   lastEntry,
   type Term,
 } from '../term-history.ts';
-import type { AcceptorEffect, AcceptorInput, RejectCode } from './effect.ts';
+import { advanceCommit, larger, makeStable, smaller } from './advance.ts';
+import { onCopied, onFollow } from './copying.ts';
+import type { AcceptorEffect, AcceptorInput, AcceptorStep, RejectCode } from './effect.ts';
 import {
   acceptorWith,
   checkAcceptor,
@@ -19,12 +28,6 @@ import {
   type AcceptorState,
   type PeerId,
 } from './state.ts';
-
-/** A new state and what must be done, in order, before it counts. */
-export interface AcceptorStep {
-  readonly state: AcceptorState;
-  readonly effects: readonly AcceptorEffect[];
-}
 
 /** The acceptor's rules: from a state and an input, the next state and the effects. Pure. @throws AssertionError when an invariant breaks */
 export function stepAcceptor(state: AcceptorState, input: AcceptorInput): AcceptorStep {
@@ -48,6 +51,10 @@ function dispatch(state: AcceptorState, input: AcceptorInput): AcceptorStep {
       }
     case 'append':
       return onAppend(state, input.from, input.message, input.recordLsn);
+    case 'follow':
+      return onFollow(state, input.source);
+    case 'copied':
+      return onCopied(state, input.source, input.piece);
     case 'flushed':
       return onFlushed(state, input.syncedLsn, input.flushLsn);
     case 'progress': {
@@ -68,34 +75,16 @@ function dispatch(state: AcceptorState, input: AcceptorInput): AcceptorStep {
   }
 }
 
-function larger(a: Lsn, b: Lsn): Lsn {
-  return a > b ? a : b;
-}
-
-function smaller(a: Lsn, b: Lsn): Lsn {
-  return a < b ? a : b;
-}
-
 function reject(state: AcceptorState, to: PeerId, code: RejectCode, reason: string): AcceptorStep {
   return { state, effects: [{ type: 'reject', to, code, reason }] };
 }
 
-const IDENTITY_FIELDS: readonly (keyof TimelineIdentity)[] = [
-  'tenant',
-  'timeline',
-  'pgMajor',
-  'systemId',
-  'segmentSize',
-  'timelineStartLsn',
-];
-
 function onGreeting(state: AcceptorState, from: PeerId, message: Greeting): AcceptorStep {
   const { control } = state;
-  for (const field of IDENTITY_FIELDS) {
-    const mine = control.identity[field];
-    const theirs = message.identity[field];
-    if (mine !== theirs)
-      return reject(state, from, 'identity-mismatch', `this timeline has ${field} ${mine}, the proposer ${theirs}`);
+  const field = identityDifference(control.identity, message.identity);
+  if (field !== null) {
+    const [mine, theirs] = [control.identity[field], message.identity[field]];
+    return reject(state, from, 'identity-mismatch', `this timeline has ${field} ${mine}, the proposer ${theirs}`);
   }
   const adopt =
     isConfiguration(message.configuration) &&
@@ -150,13 +139,6 @@ function onConfigure(state: AcceptorState, configuration: Configuration, term: T
     },
   });
   return { state: next, effects };
-}
-
-/** Makes what was written durable, at once: an end that a crash could take back would decide on something it has never seen. */
-function makeStable(state: AcceptorState, effects: AcceptorEffect[]): AcceptorState {
-  if (state.syncedLsn >= state.writeLsn) return state;
-  effects.push({ type: 'syncWal' });
-  return advanceCommit({ ...state, syncedLsn: state.writeLsn, flushLsn: state.recordLsn }, effects);
 }
 
 function onVoteRequest(state: AcceptorState, from: PeerId, message: VoteRequest): AcceptorStep {
@@ -311,14 +293,6 @@ function adoptTerm(state: AcceptorState, from: PeerId | null, term: number, effe
   if (state.leader !== null && state.leader !== from)
     effects.push({ type: 'send', to: state.leader, message: appendReply(next) });
   return next;
-}
-
-/** commitLsn := max(mine, min(leader's, flushLsn)): only WAL that matches the leader's and is on this disk. */
-function advanceCommit(state: AcceptorState, effects: AcceptorEffect[]): AcceptorState {
-  const commitLsn = smaller(state.leaderCommitLsn, state.flushLsn);
-  if (commitLsn <= state.control.commitLsn) return state;
-  effects.push({ type: 'commitAdvanced', commitLsn });
-  return acceptorWith(state, { control: controlWith(state.control, { commitLsn }) });
 }
 
 function appendReply(state: AcceptorState): AppendReply {

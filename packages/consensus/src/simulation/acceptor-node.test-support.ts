@@ -137,6 +137,7 @@ export class AcceptorNode {
         return;
       case 'commitAdvanced':
       case 'configured':
+      case 'followed':
         return;
       default:
         effect satisfies never;

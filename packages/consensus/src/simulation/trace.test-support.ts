@@ -1,4 +1,5 @@
 import type { Lsn, SystemId, TenantId, TimelineId } from '@zenith/base';
+import type { CommittedWal } from '../acceptor/copy-rule.ts';
 import type { AcceptorEffect, AcceptorInput } from '../acceptor/effect.ts';
 import type { AcceptorState } from '../acceptor/state.ts';
 import { stepAcceptor } from '../acceptor/step.ts';
@@ -75,6 +76,8 @@ function acceptorEffectText(effect: AcceptorEffect): string {
       const { configuration, term, position } = effect.report;
       return `configured g${configuration.generation} term=${term} position=${position.lastTerm}@${position.flushLsn}`;
     }
+    case 'followed':
+      return `followed: ${effect.verdict}`;
     case 'commitAdvanced':
       return `commit ${effect.commitLsn}`;
     case 'reject':
@@ -115,6 +118,7 @@ function proposerEffectText(effect: ProposerEffect): string {
 export class AcceptorScript {
   state: AcceptorState;
   readonly #lines: string[] = [];
+  #source: CommittedWal | undefined;
 
   constructor(state: AcceptorState) {
     this.state = state;
@@ -188,6 +192,18 @@ export class AcceptorScript {
       configuration,
       term,
     });
+  }
+
+  /** Another acceptor's WAL, committed up to `commitLsn` and written as `text` says. */
+  follow(text: string, commitLsn: number, identity = IDENTITY): this {
+    this.#source = { identity, history: history(text), commitLsn: commitLsn as Lsn };
+    return this.#step(`follow ${text} commit=${commitLsn}`, { type: 'follow', source: this.#source });
+  }
+
+  /** A piece of the WAL followed last. */
+  copied(begin: number, end: number, recordEnd = end): this {
+    const piece = { beginLsn: begin as Lsn, endLsn: end as Lsn, recordLsn: recordEnd as Lsn };
+    return this.#step(`copied [${begin},${end})`, { type: 'copied', source: this.#source as CommittedWal, piece });
   }
 
   disconnected(peer: number): this {

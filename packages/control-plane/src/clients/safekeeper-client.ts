@@ -26,6 +26,15 @@ const MARKED_MAX = 256;
 /** Copying all WAL of a timeline that is kept. Unit: milliseconds. */
 const PULL_TIMEOUT_MS = 3_600_000;
 
+/** Where a safekeeper is, as others are told. */
+export interface SafekeeperAddress {
+  readonly id: number;
+  readonly host: string;
+  /** Of PostgreSQL's protocol. */
+  readonly port: number;
+  readonly httpPort: number;
+}
+
 /** One safekeeper's management interface. Every method throws what {@link callHttp} throws. */
 export class SafekeeperClient {
   readonly #service: string;
@@ -68,6 +77,11 @@ export class SafekeeperClient {
     return all.filter((timeline) => timeline.tenant === this.#tenant);
   }
 
+  /** Tells it where the safekeepers are by now; it may be among them. It copies from the others what it missed while no compute runs. */
+  async learnPeers(peers: readonly SafekeeperAddress[]): Promise<void> {
+    await this.#post('/v1/peers', { peers }, TIMEOUT_MS);
+  }
+
   /** Removes a timeline for good, here and in the archive: it is never made there again. Harmless to repeat, and when there is none. */
   async removeTimeline(id: TimelineId): Promise<void> {
     const path = `/v1/tenant/${this.#tenant}/timeline/${id}`;
@@ -91,15 +105,7 @@ export class SafekeeperClient {
   }
 
   /** Has it copy a timeline from the one of `donors` that has most of it; nothing to do for it when it has the timeline. */
-  async pull(
-    id: TimelineId,
-    donors: readonly {
-      readonly id: number;
-      readonly host: string;
-      readonly port: number;
-      readonly httpPort: number;
-    }[],
-  ): Promise<void> {
+  async pull(id: TimelineId, donors: readonly SafekeeperAddress[]): Promise<void> {
     await this.#post(`/v1/tenant/${this.#tenant}/timeline/${id}/pull`, { donors }, PULL_TIMEOUT_MS);
   }
 

@@ -1,11 +1,12 @@
 import { mkdirSync, readFileSync } from 'node:fs';
+import type { SafekeeperAddress } from '../clients/safekeeper-client.ts';
 import { ControlPlaneError, isSystemError } from '../errors.ts';
 import { overwriteJson, replaceFile } from '../metadata/replace-file.ts';
 import type { SafekeeperRecord, SafekeepersRecord } from '../metadata/records.ts';
 import type { RepositoryConfig } from '../repository/config.ts';
 import type { ServiceLayout } from '../repository/layout.ts';
 
-/** The pageserver's share of the repository's configuration, in the form of its own pageserver.json; the safekeepers are added at each start. */
+/** The pageserver's share of the repository's configuration, in the form of its own pageserver.json; the safekeepers are added at each start, as they are to safekeepers'. */
 export function pageserverConfig({ host, pageserver }: RepositoryConfig): Record<string, unknown> {
   return {
     listen: { host, port: pageserver.port },
@@ -13,11 +14,8 @@ export function pageserverConfig({ host, pageserver }: RepositoryConfig): Record
   };
 }
 
-/** Safekeepers as a pageserver is told of them. */
-export function safekeeperAddresses(
-  { host }: RepositoryConfig,
-  { nodes }: SafekeepersRecord,
-): { readonly id: number; readonly host: string; readonly port: number; readonly httpPort: number }[] {
+/** Safekeepers as a pageserver and other safekeepers are told of them. */
+export function safekeeperAddresses({ host }: RepositoryConfig, { nodes }: SafekeepersRecord): SafekeeperAddress[] {
   return nodes.map(({ id, port, httpPort }) => ({ id, host, port, httpPort }));
 }
 

@@ -43,14 +43,15 @@ async function prepareNode(repository: Repository, node: StorageNode): Promise<v
   await requireFreePort(node.host, node.port, node.what, remedy);
   await requireFreePort(node.host, node.httpPort, `${node.what} for HTTP`, remedy);
   const location = repository.config.remoteStorage ?? repository.layout.remoteStorage;
+  const safekeepers = safekeeperAddresses(repository.config, await safekeepersOf(repository));
   const ofThisStart =
     node.service === 'pageserver'
       ? {
-          safekeepers: safekeeperAddresses(repository.config, await safekeepersOf(repository)),
+          safekeepers,
           remoteStorage: { location, generation: await repository.catalog.nextPageserverGeneration() },
           history: await repository.catalog.history(),
         }
-      : { remoteStorage: { location } };
+      : { peers: safekeepers, remoteStorage: { location } };
   await issueNodeTokens(repository, node);
   const auth = authOptions(repository, node.holder);
   await renewWhenDue(repository);

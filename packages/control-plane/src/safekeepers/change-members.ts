@@ -146,7 +146,7 @@ async function carryOver(repository: Repository, options: ChangeOptions): Promis
   const { configuration } = record;
   const added = (configuration.newMembers ?? []).filter((id) => !configuration.members.includes(id));
   for (const id of added) await startNode(repository, safekeeperNode(repository, nodeOf(record, id)), options);
-  await tellPageserver(repository, record);
+  await tellNodes(repository, record);
   options.onProgress?.(`from ${describe(configuration)}`);
   for (const timeline of await repository.catalog.timelines()) {
     throwIfInterrupted(options.signal);
@@ -166,16 +166,19 @@ function describe({ members, newMembers }: Configuration): string {
 async function settle(repository: Repository, removed: NodeId | undefined, options: ChangeOptions): Promise<void> {
   const { record, revision } = await readSafekeepers(repository);
   for (const timeline of await repository.catalog.timelines()) await installFinal(repository, record, timeline);
-  if (removed === undefined) return tellPageserver(repository, record);
+  if (removed === undefined) return tellNodes(repository, record);
   const remaining = { ...record, nodes: record.nodes.filter(({ id }) => id !== removed) };
-  await tellPageserver(repository, remaining);
+  await tellNodes(repository, remaining);
   await stopOneNode(repository, safekeeperNode(repository, nodeOf(record, removed)), options);
   await repository.catalog.replaceSafekeepers(remaining, revision);
   forgetTokens(repository, safekeeperHolder(removed));
 }
 
-/** One that does not run reads it when it starts. */
-async function tellPageserver(repository: Repository, record: SafekeepersRecord): Promise<void> {
-  if (nodeProcess(pageserverNode(repository)) === undefined) return;
-  await new PageserverClient(repository).replaceSafekeepers(safekeeperAddresses(repository.config, record));
+/** Tells the storage nodes where the safekeepers are. One that does not run reads it when it starts; so does a safekeeper that does not answer, which lacks only a source of WAL that it may have missed. */
+async function tellNodes(repository: Repository, record: SafekeepersRecord): Promise<void> {
+  const addresses = safekeeperAddresses(repository.config, record);
+  const running = record.nodes.filter((node) => nodeProcess(safekeeperNode(repository, node)) !== undefined);
+  await Promise.allSettled(running.map(({ id }) => clientOf(repository, record, id).learnPeers(addresses)));
+  if (nodeProcess(pageserverNode(repository)) !== undefined)
+    await new PageserverClient(repository).replaceSafekeepers(addresses);
 }

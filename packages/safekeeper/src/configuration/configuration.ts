@@ -28,6 +28,21 @@ const schema = v.strictObject({
   connectionsMax: v.optional(v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(100_000)), 1_000),
   /** Where whole segments are archived: a folder (absolute), or s3://bucket/prefix?endpoint=URL&region=NAME. Without it all WAL is kept here. */
   remoteStorage: v.optional(v.strictObject({ location: v.pipe(v.string(), v.nonEmpty(), v.maxLength(1024)) })),
+  /** The other safekeepers, as far as they were known at the start; this one may be among them. WAL that was missed is copied from there while no compute runs. */
+  peers: v.optional(
+    v.pipe(
+      v.array(
+        v.strictObject({
+          id: v.pipe(v.number(), v.safeInteger(), v.minValue(1)),
+          host: v.pipe(v.string(), v.nonEmpty()),
+          port,
+          httpPort: port,
+        }),
+      ),
+      v.maxLength(64),
+    ),
+    [],
+  ),
   /** Whom to let in, and what to show other safekeepers; without it everybody is let in. */
   auth: v.optional(AuthOptionsSchema),
   /** Its certificate, and how it knows other safekeepers; without it connections are plain. */

@@ -11,6 +11,7 @@ const ACTIONS: Readonly<Record<string, Action>> = {
   'GET /v1/timelines': 'follow-wal',
   [`POST ${TIMELINE}/remote-consistent`]: 'follow-wal',
   [`GET ${TIMELINE}/control`]: 'copy-timeline',
+  'GET /v1/tenant/:tenant/commit-points': 'copy-timeline',
 };
 
 /** Has every request show a token, before its body is read; requests for what there is not, too. */

@@ -8,6 +8,7 @@ import { restoreTimeline } from '../archive/restore-timeline.ts';
 import type { WalArchive } from '../archive/wal-archive.ts';
 import { encodeControlFile } from '../control-file/codec.ts';
 import { SafekeeperError } from '../errors.ts';
+import type { DonorAddress } from '../peer/donor.ts';
 import { pullTimeline } from '../peer/pull-timeline.ts';
 import type { TimelineRegistry } from '../timeline/registry.ts';
 import type { Timeline } from '../timeline/timeline.ts';
@@ -49,13 +50,12 @@ const removedRequest = v.strictObject({
 });
 
 const port = v.pipe(v.number(), v.integer(), v.minValue(1), v.maxValue(65_535));
-const pullRequest = v.strictObject({
-  donors: v.pipe(
-    v.array(v.strictObject({ id: count, host: v.pipe(v.string(), v.nonEmpty()), port, httpPort: port })),
-    v.minLength(1),
-    v.maxLength(64),
-  ),
-});
+const safekeepers = v.pipe(
+  v.array(v.strictObject({ id: count, host: v.pipe(v.string(), v.nonEmpty()), port, httpPort: port })),
+  v.maxLength(64),
+);
+const pullRequest = v.strictObject({ donors: v.pipe(safekeepers, v.minLength(1)) });
+const peersRequest = v.strictObject({ peers: safekeepers });
 
 interface TimelineParams {
   readonly Params: { readonly tenant: string; readonly timeline: string };
@@ -63,7 +63,7 @@ interface TimelineParams {
 
 /**
  * What whoever changes the members asks of a safekeeper: `POST …/pull` copies a timeline from another safekeeper, `POST …/configuration` installs a configuration and says where the safekeeper is then, `GET …/control` is
- * what a copy of the timeline begins with, `GET` and `POST …/removed` carry over which timelines nobody makes again, `POST …/restore` makes a timeline that all have lost out of the archive; and `POST …/remote-consistent`, by which a pageserver tells
+ * what a copy of the timeline begins with, `GET …/commit-points` what all of a tenant's have that are committed, `POST /v1/peers` says where the other safekeepers are, `GET` and `POST …/removed` carry over which timelines nobody makes again, `POST …/restore` makes a timeline that all have lost out of the archive; and `POST …/remote-consistent`, by which a pageserver tells
  * those whose WAL it does not follow what it has in remote storage.
  */
 export function addMembershipRoutes(
@@ -71,6 +71,7 @@ export function addMembershipRoutes(
   registry: TimelineRegistry,
   archive: WalArchive | undefined,
   tokens: Tokens,
+  learnPeers: (peers: readonly DonorAddress[]) => void,
   log: Logger,
 ): void {
   const path = '/v1/tenant/:tenant/timeline/:timeline';
@@ -79,6 +80,17 @@ export function addMembershipRoutes(
     return timeline === undefined
       ? reply.status(404).send({ code: 'timeline-unknown', message: 'this timeline is not known to this safekeeper' })
       : reply.type('application/octet-stream').send(Buffer.from(encodeControlFile(timeline.state.control)));
+  });
+  server.get<{ Params: { tenant: string } }>('/v1/tenant/:tenant/commit-points', (request) => {
+    const tenant = parseTenantId(request.params.tenant);
+    return registry.timelines
+      .filter(({ identity }) => identity.tenant === tenant)
+      .map(({ identity, commitLsn }) => ({ timeline: identity.timeline, commitLsn: formatLsn(commitLsn) }));
+  });
+  server.post('/v1/peers', (request, reply) => {
+    const { peers } = parseBody(peersRequest, request.body);
+    learnPeers(peers);
+    return reply.status(204).send();
   });
   // Who joins later, or has lost its disk, has not been told of what was removed for good before.
   server.get<{ Params: { tenant: string } }>('/v1/tenant/:tenant/removed', (request) => {

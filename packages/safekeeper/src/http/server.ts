@@ -6,6 +6,7 @@ import type { Registry } from 'prom-client';
 import type { Archiver } from '../archive/archiver.ts';
 import type { WalArchive } from '../archive/wal-archive.ts';
 import { SafekeeperError } from '../errors.ts';
+import type { DonorAddress } from '../peer/donor.ts';
 import type { WalService } from '../session/wal-service.ts';
 import type { TimelineRegistry } from '../timeline/registry.ts';
 import type { Timeline } from '../timeline/timeline.ts';
@@ -46,6 +47,8 @@ export interface HttpServerOptions {
   readonly certificate: ServerCertificate | undefined;
   /** What other safekeepers are shown. */
   readonly tokens: Tokens;
+  /** Told where the other safekeepers are, when that changes. */
+  readonly learnPeers: (peers: readonly DonorAddress[]) => void;
 }
 
 /** Begins to serve HTTP: health, metrics, status, timelines, changes of membership. Close it with `close`. @throws SafekeeperError `listen-failed` */
@@ -103,7 +106,7 @@ export async function startHttpServer(options: HttpServerOptions): Promise<Fasti
       });
     },
   );
-  addMembershipRoutes(server, registry, options.archive, options.tokens, options.log);
+  addMembershipRoutes(server, registry, options.archive, options.tokens, options.learnPeers, options.log);
 
   server.delete<{ Params: { tenant: string; timeline: string } }>(
     '/v1/tenant/:tenant/timeline/:timeline',

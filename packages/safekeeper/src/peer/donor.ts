@@ -1,9 +1,22 @@
 import { bearerHeaders, requestOver, type Tokens } from '@zenith/auth';
-import type { Lsn, TenantId, TimelineId } from '@zenith/base';
+import { isId, parseLsn, parseTimelineId, type Lsn, type TenantId, type TimelineId } from '@zenith/base';
 import type { AcceptorControl } from '@zenith/consensus';
 import { WalStreamReader } from '@zenith/wire';
+import * as v from 'valibot';
 import { decodeControlFile } from '../control-file/codec.ts';
 import { SafekeeperError } from '../errors.ts';
+import type { CommitPoint } from './peer.ts';
+
+const commitPoints = v.array(
+  v.strictObject({
+    timeline: v.pipe(v.string(), v.check(isId), v.transform(parseTimelineId)),
+    commitLsn: v.pipe(
+      v.string(),
+      v.regex(/^[0-9A-F]{1,8}\/[0-9A-F]{1,8}$/),
+      v.transform((text): Lsn => parseLsn(text)),
+    ),
+  }),
+);
 
 /** Another safekeeper, which has a timeline. */
 export interface DonorAddress {
@@ -17,8 +30,8 @@ export interface DonorAddress {
 /** Bound on one question, and on connecting. Unit: milliseconds. */
 const TIMEOUT_MS = 5_000;
 
-/** Longest control file that is read: that of a timeline that computes were started on 65,536 times. Unit: bytes. */
-const CONTROL_LENGTH_MAX = 8 * 1024 * 1024;
+/** Longest answer that is read: the control file of a timeline that computes were started on 65,536 times is shorter, and so is what is said of 100,000 timelines. Unit: bytes. */
+const ANSWER_LENGTH_MAX = 16 * 1024 * 1024;
 
 /** What a timeline's control file on the donor would say now; undefined when the donor does not know the timeline. @throws SafekeeperError `peer-unavailable`, CorruptionError */
 export async function readDonorControl(
@@ -39,10 +52,30 @@ export async function readDonorControl(
   }
 }
 
+/** Up to where a donor knows the WAL of each timeline of a tenant to be committed. @throws SafekeeperError `peer-unavailable` */
+export async function readCommitPoints(
+  { id, host, httpPort }: DonorAddress,
+  tokens: Tokens,
+  tenant: TenantId,
+): Promise<readonly CommitPoint[]> {
+  const path = `/v1/tenant/${tenant}/commit-points`;
+  try {
+    const { status, bytes } = await get({ host, port: httpPort, path }, tokens, undefined);
+    if (status !== 200) throw new Error(`HTTP status ${status}`);
+    return v.parse(commitPoints, JSON.parse(Buffer.from(bytes).toString()));
+  } catch (error) {
+    throw new SafekeeperError(
+      'peer-unavailable',
+      `safekeeper ${id} at ${host}:${httpPort}${path}: ${(error as Error).message}`,
+      { cause: error },
+    );
+  }
+}
+
 function get(
   { host, port, path }: { readonly host: string; readonly port: number; readonly path: string },
   tokens: Tokens,
-  timeline: TimelineId,
+  timeline: TimelineId | undefined,
 ): Promise<{ readonly status: number; readonly bytes: Uint8Array }> {
   return new Promise((resolve, reject) => {
     const headers = bearerHeaders(tokens.token(timeline));
@@ -52,8 +85,8 @@ function get(
       let length = 0;
       response.on('data', (chunk: Buffer) => {
         length += chunk.length;
-        if (length > CONTROL_LENGTH_MAX)
-          response.destroy(new Error(`an answer of more than ${CONTROL_LENGTH_MAX} bytes`));
+        if (length > ANSWER_LENGTH_MAX)
+          response.destroy(new Error(`an answer of more than ${ANSWER_LENGTH_MAX} bytes`));
         else chunks.push(chunk);
       });
       response.on('end', () => resolve({ status: response.statusCode ?? 0, bytes: Buffer.concat(chunks) }));

@@ -1,6 +1,6 @@
 import type { Tokens } from '@zenith/auth';
 import { formatLsn, type Lsn, type TenantId, type TimelineId } from '@zenith/base';
-import { cutHistory, type AcceptorControl, type Term } from '@zenith/consensus';
+import { committedWal, type AcceptorControl, type Term } from '@zenith/consensus';
 import type { WalStreamReader } from '@zenith/wire';
 import type { Logger } from 'pino';
 import { SafekeeperError } from '../errors.ts';
@@ -85,11 +85,11 @@ function contentFrom(donor: DonorAddress, tokens: Tokens, first: AcceptorControl
       } finally {
         reader.close();
       }
-      const { commitLsn } = control;
+      const { commitLsn, history } = committedWal(control);
       return {
         ...control,
         term: Math.max(control.term, term),
-        history: cutHistory(control.history, commitLsn),
+        history,
         localStartLsn,
         peerHorizonLsn: smaller(control.peerHorizonLsn, commitLsn),
         pendingTruncationLsn: null,

@@ -3,6 +3,7 @@ import { Counter, Histogram, type Registry } from 'prom-client';
 /** What timelines count, all of them together: a label for each would have no bound. */
 export interface TimelineMetrics {
   readonly receivedBytes: Counter;
+  readonly copiedBytes: Counter;
   readonly syncSeconds: Histogram;
   readonly diskFull: Counter;
 }
@@ -17,7 +18,12 @@ export function timelineMetrics(registry: Registry): TimelineMetrics {
     }),
     receivedBytes: new Counter({
       name: 'zenith_safekeeper_wal_received_bytes_total',
-      help: 'WAL written, from proposers.',
+      help: 'WAL from proposers.',
+      registers: [registry],
+    }),
+    copiedBytes: new Counter({
+      name: 'zenith_safekeeper_wal_copied_bytes_total',
+      help: 'Committed WAL from other safekeepers, of timelines that no proposer leads.',
       registers: [registry],
     }),
     syncSeconds: new Histogram({

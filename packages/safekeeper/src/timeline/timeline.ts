@@ -1,6 +1,7 @@
 import { assert, AssertionError, CorruptionError, formatLsn, INVALID_LSN, unreachable, type Lsn } from '@zenith/base';
 import {
   appendVerdict,
+  isNextPiece,
   startAcceptor,
   stepAcceptor,
   type AcceptorControl,
@@ -8,8 +9,10 @@ import {
   type AcceptorInput,
   type AcceptorState,
   type AppendRequest,
+  type CommittedWal,
   type Configuration,
   type ConfiguredReport,
+  type CopyVerdict,
   type Elected,
   type Greeting,
   type NodeId,
@@ -37,6 +40,9 @@ const COMMIT_LAG_MAX = 16 * 1024 * 1024;
 
 /** Whole segments that could be let go and stay all the same: who lags a little is served from this disk. */
 const SEGMENTS_KEPT = 1;
+
+/** Copied WAL that waits to be durable, at most. Unit: bytes. */
+const COPIED_UNSYNCED_MAX = 8 * 1024 * 1024;
 
 /** What a timeline is made of. */
 export interface TimelineParts {
@@ -75,7 +81,7 @@ export class Timeline {
   readonly #peers = new Map<PeerId, ProposerPeer>();
   readonly #advanceListeners = new Set<() => void>();
   #state: AcceptorState;
-  /** An effect waits for the disk. Only flushes, greetings, configurations and disconnections come in meanwhile, and wait here: bounded by the number of connections. */
+  /** An effect waits for the disk. Only flushes, greetings, configurations, disconnections and who asks for a copy come in meanwhile, and wait here: bounded by the number of connections. */
   #busy = false;
   #waiting: AcceptorInput[] = [];
   #flushing: Promise<void> | undefined;
@@ -89,6 +95,8 @@ export class Timeline {
   #resuming: Promise<void> | undefined;
   /** Whoever waits for an answer to {@link configure}, in order. */
   #configuring: { resolve(report: ConfiguredReport): void; reject(error: Error): void }[] = [];
+  /** Whoever waits for an answer to {@link follow}, in order. */
+  #following: { resolve(verdict: CopyVerdict): void; reject(error: Error): void }[] = [];
   #ingestedLsn = INVALID_LSN;
   #broken: SafekeeperError | undefined;
   #closing = false;
@@ -215,6 +223,7 @@ export class Timeline {
         return;
       }
     }
+    this.#metrics.receivedBytes.inc(wal.length);
     this.#dispatch({ type: 'append', from, message, recordLsn }, wal);
   }
 
@@ -228,6 +237,49 @@ export class Timeline {
       this.#configuring.push({ resolve, reject });
       this.#dispatch({ type: 'configure', configuration, term });
     });
+  }
+
+  /** Has no leader brought what another safekeeper has committed, it may come from there: `copy` when its pieces are welcome, from `state.writeLsn` on. @throws SafekeeperError `timeline-broken`, `disk-full` */
+  follow(source: CommittedWal): Promise<CopyVerdict> {
+    return new Promise((resolve, reject) => {
+      if (this.#broken !== undefined || this.#closing) {
+        reject(this.#broken ?? new SafekeeperError('timeline-broken', 'the timeline is being closed'));
+        return;
+      }
+      this.#following.push({ resolve, reject });
+      this.#dispatch({ type: 'follow', source });
+    });
+  }
+
+  /**
+   * Appends a piece of the WAL that is followed; resolves when the next one may come.
+   * @param wal the bytes from `beginLsn` on, the caller's again afterwards
+   * @returns false when something came between: a leader, a vote, the end of this timeline. Nothing more of `source` is taken then
+   * @throws CorruptionError when it is no valid WAL
+   */
+  async copy(source: CommittedWal, beginLsn: Lsn, wal: Uint8Array): Promise<boolean> {
+    while (this.#isBusy()) await this.#effectEnded();
+    const piece = { beginLsn, endLsn: (beginLsn + wal.length) as Lsn, recordLsn: this.#state.recordLsn };
+    if (this.#broken !== undefined || this.#closing || !isNextPiece(this.#state, source, piece)) return false;
+    // Decoded before it is written, as what a proposer sends.
+    this.#metrics.copiedBytes.inc(wal.length);
+    this.#dispatch({ type: 'copied', source, piece: { ...piece, recordLsn: this.#recordEnd.push(wal) } }, wal);
+    if (this.#state.writeLsn - this.#state.syncedLsn >= COPIED_UNSYNCED_MAX) await this.untilDurable();
+    return true;
+  }
+
+  /** Resolves when all that was written so far is durable, or nothing more will be. */
+  async untilDurable(): Promise<void> {
+    const { writeLsn } = this.#state;
+    while (this.#broken === undefined && this.#state.syncedLsn < writeLsn && this.#state.writeLsn >= writeLsn)
+      await (this.#isBusy()
+        ? this.#effectEnded()
+        : (this.#flushing ?? new Promise<void>((resolve) => this.#clock.defer(resolve))));
+  }
+
+  /** Resolves when the effect that is waited for came to its end, whatever that is. What follows from it is done by then. */
+  async #effectEnded(): Promise<void> {
+    await Promise.allSettled([this.#effect]);
   }
 
   /** A consumer has everything below `remoteConsistentLsn` in durable layers, the archive everything below `backupLsn`. */
@@ -255,7 +307,7 @@ export class Timeline {
     if (localStartLsn <= this.#state.control.localStartLsn || this.#busy || this.#broken !== undefined || this.#closing)
       return 0;
     this.#dispatch({ type: 'trim', localStartLsn });
-    while (this.#isBusy()) await new Promise<void>((resolve) => this.#clock.defer(resolve));
+    while (this.#isBusy()) await this.#effectEnded();
     if (this.#savedControl.localStartLsn < localStartLsn) return 0; // it broke meanwhile
     return this.#removeBelow(localStartLsn);
   }
@@ -446,7 +498,6 @@ export class Timeline {
       case 'writeWal':
         assert(wal !== undefined && effect.beginLsn === this.#writer.writeLsn, 'WAL is appended at its end');
         this.#writer.append(wal);
-        this.#metrics.receivedBytes.inc(wal.length);
         return undefined;
       case 'syncWal':
         return this.#syncNow();
@@ -458,6 +509,11 @@ export class Timeline {
         return undefined;
       case 'configured':
         this.#configuring.shift()?.resolve(effect.report);
+        return undefined;
+      case 'followed':
+        // As at an Elected: from here on the WAL goes on from a record boundary.
+        if (effect.verdict === 'copy') this.#recordEnd.restart(this.#writer.writeLsn);
+        this.#following.shift()?.resolve(effect.verdict);
         return undefined;
       case 'commitAdvanced':
         return undefined; // consumers are told in #settle, when the state says so too
@@ -586,7 +642,7 @@ export class Timeline {
     } else this.#log.error({ err: error }, 'timeline broken');
     for (const peer of this.#peers.values()) peer.reject(this.#broken.message);
     this.#peers.clear();
-    for (const waiting of this.#configuring.splice(0)) waiting.reject(this.#broken);
+    for (const waiting of [...this.#configuring.splice(0), ...this.#following.splice(0)]) waiting.reject(this.#broken);
     this.#notify();
   }
 }
