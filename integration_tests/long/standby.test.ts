@@ -1,8 +1,11 @@
+import { readdirSync } from 'node:fs';
+import { join } from 'node:path';
 import { formatLsn, parseLsn, type Lsn } from '@zenith/base';
-import { SAMPLED_MAJORS } from '@zenith/testing';
+import { exportBranch, openRepository } from '@zenith/control-plane';
+import { SAMPLED_MAJORS, temporaryDirectory } from '@zenith/testing';
 import type { Client } from 'pg';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { buildStockStandby, type StockStandby } from '../support/stock-standby.ts';
+import { exportCopy, exportStandby, type ExportedServer } from '../support/exported-server.ts';
 import { Zenith } from '../support/zenith.ts';
 
 /** Autovacuum would change the catalog between two looks at it. */
@@ -16,7 +19,7 @@ const PREPARED = 'select gid, database, owner from pg_prepared_xacts order by gi
 describe.each(SAMPLED_MAJORS)('a stock standby of PostgreSQL %i', (major) => {
   let zenith: Zenith;
   let past: Lsn;
-  const standbys: StockStandby[] = [];
+  const standbys: ExportedServer[] = [];
   beforeAll(async () => {
     zenith = await Zenith.init('--safekeepers', '3', '--pg-version', String(major));
     await zenith.run('start');
@@ -55,14 +58,8 @@ describe.each(SAMPLED_MAJORS)('a stock standby of PostgreSQL %i', (major) => {
     return parseLsn(row?.lsn ?? '');
   }
 
-  async function startLsnOf(branch: string): Promise<Lsn> {
-    const { endpoints } = await zenith.status();
-    return parseLsn(endpoints.find(({ name }) => name === branch)?.startLsn ?? '');
-  }
-
   /** Waits until the standby has replayed all that the quorum has; then it is what its primary is. */
-  async function expectSame(branch: string, { server }: StockStandby): Promise<void> {
-    const { safekeeperPort } = await zenith.branch(branch);
+  async function expectSame(branch: string, { server }: ExportedServer): Promise<void> {
     const end = await endOfWal(branch);
     await expect
       .poll(
@@ -73,11 +70,9 @@ describe.each(SAMPLED_MAJORS)('a stock standby of PostgreSQL %i', (major) => {
         { timeout: REPLAY_MAX_MS, interval: 50 },
       )
       .toBeGreaterThanOrEqual(end);
-    expect(
-      await server.query(
-        'select pg_is_in_recovery() as standby, status, sender_port as port from pg_stat_wal_receiver',
-      ),
-    ).toEqual([{ standby: true, status: 'streaming', port: safekeeperPort }]);
+    expect(await server.query('select pg_is_in_recovery() as standby, status from pg_stat_wal_receiver')).toEqual([
+      { standby: true, status: 'streaming' },
+    ]);
     const there = await contents((database) => server.connect(database));
     expect(there).toEqual(await contents((database) => zenith.connect(branch, database)));
     expect(there.size).toBeGreaterThan(150);
@@ -97,7 +92,7 @@ describe.each(SAMPLED_MAJORS)('a stock standby of PostgreSQL %i', (major) => {
       await zenith.query(branch, 'create table before (id int); insert into before select generate_series(1, 1000)');
       await zenith.query(branch, "update t set v = 'before' where id between 1000 and 3000");
 
-      const standby = await buildStockStandby(zenith, branch, await startLsnOf(branch));
+      const standby = await exportStandby(zenith, branch);
       standbys.push(standby);
       await standby.server.start();
       await expectSame(branch, standby);
@@ -115,6 +110,12 @@ describe.each(SAMPLED_MAJORS)('a stock standby of PostgreSQL %i', (major) => {
       await zenith.query(branch, 'checkpoint');
       await expectSame(branch, standby);
 
+      // The safekeeper that it follows dies, and the compute: it goes on with another of the three, and with the compute that comes.
+      const [followed] = await standby.server.query('select sender_port as port from pg_stat_wal_receiver');
+      const { nodes } = await zenith.status();
+      const id = nodes.find(({ port }) => port === followed?.['port'])?.id;
+      expect(id).toBeDefined();
+      await zenith.kill(`safekeeper ${id ?? 0}`);
       await zenith.kill(`compute ${branch}`);
       await zenith.startPostgres(branch, ...SETTINGS);
       await zenith.query(branch, 'delete from during where id % 2 = 0');
@@ -132,8 +133,65 @@ describe.each(SAMPLED_MAJORS)('a stock standby of PostgreSQL %i', (major) => {
         { name: 'early' },
         { name: 'kept' },
       ]);
+      await zenith.run('start');
     },
   );
+
+  test('what cannot be copied is refused, and a copy that is interrupted leaves nothing behind', async () => {
+    const folder = temporaryDirectory('zenith-export-');
+    const { path } = folder;
+    try {
+      const refusal = async (...args: string[]): Promise<string> => {
+        const { code, stderr } = await zenith.try('export', ...args);
+        expect(code).toBe(1);
+        return stderr;
+      };
+      expect(await refusal('main', zenith.repository)).toContain('is not empty');
+      expect(await refusal('nowhere', join(path, 'a'))).toContain("no branch 'nowhere'");
+      expect(await refusal('main@F/0', join(path, 'a'))).toContain('lies in the future');
+      expect(await refusal(`main@${formatLsn(past)}`, join(path, 'a'), '--standby')).toContain('give the branch alone');
+      await zenith.run('branch', 'asleep', 'main');
+      expect(await refusal('asleep', join(path, 'a'), '--standby')).toContain('zenith pg start');
+      expect(await refusal('main', join(path, 'no/such/folder'))).toContain('ENOENT');
+      const interrupt = new AbortController();
+      const copied = exportBranch(openRepository(zenith.repository), {
+        from: 'main',
+        directory: join(path, 'a'),
+        standby: false,
+        onProgress: (done) => {
+          if (done > 0) interrupt.abort();
+        },
+        signal: interrupt.signal,
+      });
+      await expect(copied).rejects.toMatchObject({ code: 'interrupted' });
+      expect(readdirSync(path)).toEqual([]);
+      const leases = await zenith.json<{ leases: { holder: string }[] }>('lease', 'list', 'main');
+      expect(JSON.stringify(leases)).not.toContain('export-');
+    } finally {
+      folder.remove();
+    }
+  });
+
+  test('a copy of a branch as it was at an LSN is what the branch made there is, and goes its own way without Zenith', async () => {
+    await zenith.run('branch', 'twin', `main@${formatLsn(past)}`);
+    await zenith.startPostgres('twin', ...SETTINGS);
+    const { server, remove } = await exportCopy(zenith, `main@${formatLsn(past)}`);
+    try {
+      await server.start();
+      const there = await contents((database) => server.connect(database));
+      expect(there).toEqual(await contents((database) => zenith.connect('twin', database)));
+      expect(there.size).toBeGreaterThan(150);
+      expect(await server.query(PREPARED)).toEqual(await zenith.query('twin', PREPARED));
+      await server.query("commit prepared 'early'");
+      await server.query('insert into fleeting values (1)');
+      await server.query('vacuum (freeze) t');
+      const broken = await server.query("select * from pg_class c, verify_heapam(c.oid) where c.relkind in ('r', 't')");
+      expect(broken).toEqual([]);
+      expect(await server.query('show fsync')).toEqual([{ fsync: 'on' }]);
+    } finally {
+      await remove();
+    }
+  });
 });
 
 /** How many rows every table has, and a digest of the rows and their places. Unlogged tables are empty on a standby, and sequences are ahead of their primary's. */
@@ -155,3 +213,24 @@ async function contents(connect: (database: string) => Promise<Client>): Promise
   }
   return found;
 }
+
+test('where tokens and TLS are asked for, a standby has what it needs to follow', async () => {
+  const zenith = await Zenith.init('--auth', '--tls', '--data-checksums', '--safekeepers', '3');
+  try {
+    await zenith.run('start');
+    await zenith.startPostgres('main');
+    await zenith.query('main', 'create table t as select n from generate_series(1, 1000) n');
+    const { server, remove } = await exportStandby(zenith, 'main');
+    try {
+      await server.start();
+      await zenith.query('main', 'insert into t select n from generate_series(1001, 2000) n');
+      await expect
+        .poll(async () => await server.query('select count(*)::int from t'), { timeout: REPLAY_MAX_MS })
+        .toEqual([{ count: 2000 }]);
+    } finally {
+      await remove();
+    }
+  } finally {
+    await zenith.destroy();
+  }
+});

@@ -1,4 +1,5 @@
 export { checkSettings, quoteSetting } from './data-directory/configuration.ts';
+export { exportCluster, type Exported, type ExportOptions } from './export/export-cluster.ts';
 export { ComputeError, type ComputeErrorCode } from './errors.ts';
 export {
   findInstallation,

@@ -1,3 +1,4 @@
+export { exportBranch, type BranchExport, type ExportedBranch } from './export/export-branch.ts';
 export {
   deleteBranch,
   protectBranch,

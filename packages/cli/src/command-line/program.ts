@@ -7,7 +7,7 @@ import { configCommand, gcCommand, lsnCommand } from './history-commands.ts';
 import { addInitOptions, initOptions, type ParsedInitOptions } from './init-options.ts';
 import { describeCommand, runWork, type Surroundings } from './runner.ts';
 import { leaseCommand } from './lease-command.ts';
-import { layersCommand, scrubCommand } from './storage-commands.ts';
+import { exportCommand, layersCommand, scrubCommand } from './storage-commands.ts';
 import { safekeeperCommand } from './safekeeper-commands.ts';
 
 /** What every help ends with. */
@@ -179,6 +179,7 @@ export function buildProgram(around: Surroundings, version: string): Command {
     gcCommand(around),
     leaseCommand(around),
     psqlCommand(around),
+    exportCommand(around),
     layersCommand(around),
     scrubCommand(around),
     pageCommand(around),

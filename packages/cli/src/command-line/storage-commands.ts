@@ -29,3 +29,23 @@ export function scrubCommand(around: Surroundings): Command {
       await runWork(around, command, (context) => work.scrub(context, options));
     });
 }
+
+/** `zenith export` */
+export function exportCommand(around: Surroundings): Command {
+  return describeCommand(
+    'export',
+    'copy a branch, as it is or was, into a data directory that a stock PostgreSQL runs without Zenith, or as a standby of the branch',
+    [
+      'zenith export main /srv/copy',
+      "zenith export main@'2026-11-22 10:00:00' /srv/copy",
+      'zenith export main /srv/standby --standby',
+    ],
+  )
+    .argument('<branch>', 'BRANCH, BRANCH@LSN or BRANCH@TIME')
+    .argument('<directory>', 'the data directory to be made')
+    .option('--standby', 'make a standby that follows the safekeepers; PostgreSQL must run on the branch meanwhile')
+    .action(async (branch: string, directory: string, options: { standby?: boolean }, command: Command) => {
+      const work = await import('../commands/export.ts');
+      await runWork(around, command, (context) => work.exportData(context, branch, directory, options));
+    });
+}

@@ -22,7 +22,8 @@ export const MAIN_BRANCH = 'main';
 /** Longest wait for another command that makes a branch of the same name. Unit: milliseconds. */
 const LOCK_TIMEOUT_MS = 30_000;
 
-async function findOrigin(
+/** The timeline that a start point names, and its name for messages. @throws ControlPlaneError `no-such-branch`, `no-such-timeline` */
+export async function findOrigin(
   { catalog }: Repository,
   start: StartPoint,
 ): Promise<{ timeline: TimelineRecord; named: string }> {
