@@ -29,8 +29,9 @@ async function run(seed: number, seeds: number): Promise<Result> {
 /** Every fault and every turn of the protocol that must have happened. */
 const HAPPENED = [
   'all have what is committed, and nobody led',
+  'safekeepers parted',
+  'log: the copy of WAL from a peer was broken off',
   'not copied: diverged',
-  'not copied: led',
   'log: WAL copied from a peer',
   'log: WAL could not be copied from a peer',
   'log: a peer does not say what it has',

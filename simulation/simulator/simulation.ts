@@ -9,6 +9,7 @@ import {
 } from '@zenith/consensus';
 import { Random } from '../../packages/consensus/src/simulation/random.test-support.ts';
 import { SEGMENT_SIZE } from '../../packages/safekeeper/src/testing/test-wal.test-support.ts';
+import type { Timeline } from '../../packages/safekeeper/src/timeline/timeline.ts';
 import { Checker } from './checker.ts';
 import { ComputeNode, type Surroundings } from './compute-node.ts';
 import { Counters } from './counters.ts';
@@ -31,7 +32,7 @@ const FAULT_INTERVAL_MS = 150;
 /** In one of so many seeds leaders write before all before their term is committed. A seed's number says it, not its randomness. */
 const WRITES_EARLY_EVERY = 5;
 
-/** In all but one of so many seeds safekeepers copy from each other what they missed while nobody leads; in half of those nobody leads for a while after the faults, and all come to the same end. */
+/** In all but one of so many seeds safekeepers copy from each other what they missed while nobody leads; in a third of those nobody leads for a while after the faults, and all come to the same end. */
 const ALONE_EVERY = 4;
 
 /** Without a leader all have what is committed within this. Unit: simulated milliseconds. */
@@ -68,6 +69,7 @@ class Simulation {
   /** Computes live through the end of the faults, in half of the seeds: a new one would hide that they are stuck. */
   readonly #computesSurvive: boolean;
   readonly #copies: boolean;
+  readonly #copying: Random;
   readonly #random: Random;
   readonly #events: Events;
   readonly #counters = new Counters();
@@ -87,6 +89,7 @@ class Simulation {
   constructor(seed: number, onNote: ((nowMs: number, text: string) => void) | undefined) {
     this.#computesSurvive = seed % 2 === 1;
     this.#copies = seed % ALONE_EVERY !== 0;
+    this.#copying = new Random(seed + 0x5eed);
     this.#events = new Events(onNote);
     const random = (this.#random = new Random(seed));
     // In the middle of a page; often so near the end of a segment that the WAL crosses it soon.
@@ -113,12 +116,11 @@ class Simulation {
       ]),
     );
     if (this.#copies) {
-      const own = new Random(seed + 0x5eed);
       for (const node of this.#safekeepers.values())
         node.usePeers((alive) =>
           [...this.#safekeepers.values()]
             .filter((other) => other !== node)
-            .map((other) => new SimulatedPeer(node.id, alive, other, this.#network, own)),
+            .map((other) => new SimulatedPeer(node.id, alive, other, this.#network, this.#copying)),
         );
     }
     this.#surroundings = {
@@ -149,6 +151,7 @@ class Simulation {
     this.#startCompute();
     this.#writeSometimes();
     this.#faultSometimes();
+    if (this.#copies) this.#partSometimes(this.#copying);
     await this.#events.run(CHAOS_MS);
     this.#heal();
     if (this.#copies && !this.#computesSurvive) await this.#copyAll();
@@ -171,12 +174,17 @@ class Simulation {
       const furthest = nodes.reduce((a, b) => ((a.timeline?.commitLsn ?? 0) >= (b.timeline?.commitLsn ?? 0) ? a : b));
       if (furthest.timeline === undefined) return [];
       const source = committedWal(furthest.timeline.state.control);
-      return nodes.filter(
-        ({ isUp, timeline }) => !isUp || (timeline !== undefined && copyVerdict(timeline.state, source) === 'copy'),
-      );
+      // Who has no WAL at all waits for a leader.
+      const isBehind = (timeline: Timeline): boolean =>
+        timeline.flushLsn > timeline.identity.timelineStartLsn && copyVerdict(timeline.state, source) === 'copy';
+      return nodes.filter(({ isUp, timeline }) => !isUp || (timeline !== undefined && isBehind(timeline)));
     };
+    // First everybody has read its files and heard that the computes are gone.
+    const settled = (): boolean =>
+      this.#members().every(({ isUp, timeline }) => isUp && (timeline === undefined || timeline.state.leader === null));
+    await this.#events.run(this.#events.nowMs + COPY_MS, settled);
     const before = lacking().length;
-    await this.#events.run(this.#events.nowMs + COPY_MS, () => lacking().length === 0);
+    await this.#events.run(this.#events.nowMs + COPY_MS, () => settled() && lacking().length === 0);
     if (lacking().length > 0)
       throw new NoProgress(`not copied within ${COPY_MS / 1000} s without a leader: ${this.#describe()}`);
     if (before > 0) this.#counters.count('all have what is committed, and nobody led');
@@ -206,6 +214,25 @@ class Simulation {
       if (this.#computes.length === 0) this.#startCompute();
       this.#fault();
       this.#faultSometimes();
+    });
+  }
+
+  /** Two safekeepers do not hear each other for a while; in a sequence of its own, so that seeds in which nobody copies stay what they are. */
+  #partSometimes(random: Random): void {
+    this.#events.after(random.below(800), () => {
+      if (!this.#chaos) return;
+      const nodes = [...this.#safekeepers.keys()];
+      const [one, other] = [random.pick(nodes), random.pick(nodes)];
+      if (one !== other) {
+        this.#counters.count('safekeepers parted');
+        this.#network.cut(one, other);
+        if (random.chance(0.5)) this.#network.cut(other, one);
+        this.#events.after(20 + random.below(2_000), () => {
+          this.#network.mend(one, other);
+          this.#network.mend(other, one);
+        });
+      }
+      this.#partSometimes(random);
     });
   }
 

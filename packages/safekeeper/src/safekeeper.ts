@@ -159,10 +159,10 @@ export class Safekeeper {
   /** Ends all connections, makes everything durable, gives the data directory up. */
   async stop(): Promise<void> {
     try {
+      await this.#recovery.stop();
       await this.#walService.close();
       await this.#http.close();
       await this.#archiver?.stop();
-      await this.#recovery.stop();
       await this.#registry.close();
       this.#archive?.close();
     } finally {

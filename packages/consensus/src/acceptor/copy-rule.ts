@@ -50,12 +50,13 @@ export function copyVerdict(state: AcceptorState, { identity, history, commitLsn
 }
 
 /** True for WAL that follows what is here, of a source that was found to be good since the last leader and the last vote. */
-export function isNextPiece(state: AcceptorState, { history }: CommittedWal, piece: CopiedPiece): boolean {
+export function isNextPiece(state: AcceptorState, { history, commitLsn }: CommittedWal, piece: CopiedPiece): boolean {
   return (
     state.leader === null &&
     state.control.history === history &&
     piece.beginLsn === state.writeLsn &&
-    piece.endLsn <= state.leaderCommitLsn
+    piece.endLsn <= state.leaderCommitLsn &&
+    piece.endLsn <= commitLsn
   );
 }
 

@@ -147,6 +147,33 @@ describe("another acceptor's committed WAL", () => {
     expect(() => led.copied(140, 180)).toThrow(AssertionError);
   });
 
+  test('is no longer taken once a candidate, or a leader that comes back, has been told in the own term where the WAL here ends', () => {
+    const script = loaded('0@100 1@100', 2, 140).follow('0@100 1@100', 180).copied(140, 150).vote(8, 2);
+    expect(() => script.copied(150, 160)).toThrow(AssertionError);
+  });
+
+  test('is not taken under the history of a leader that came and went meanwhile', () => {
+    const script = loaded('0@100 1@100', 1, 140).follow('0@100 1@100', 180);
+    script.vote(8, 2).elected(8, 2, 140, '0@100 1@100 2@140').append(8, 2, 140, 140, { commit: 180 }).disconnected(8);
+    expect(() => script.copied(140, 180)).toThrow(AssertionError);
+  });
+
+  test('ends where it was committed, whatever a leader said before', () => {
+    const script = loaded('0@100 1@100', 1, 140)
+      .elected(7, 1, 140, '0@100 1@100')
+      .append(7, 1, 140, 140, { commit: 200 })
+      .disconnected(7)
+      .follow('0@100 1@100', 180);
+    expect(() => script.copied(140, 190)).toThrow(AssertionError);
+    expect(script.copied(140, 180).state.writeLsn).toBe(180);
+  });
+
+  test('that is asked for while a proposer leads leaves its WAL as it is', () => {
+    const script = loaded('0@100 1@100', 1, 140).elected(7, 1, 140, '0@100 1@100').append(7, 1, 140, 160);
+    const { state } = script;
+    expect(script.follow('0@100 1@100', 180).state).toBe(state);
+  });
+
   test('has the leader that was elected before it came ask again', () => {
     const script = loaded('0@100 1@100', 1, 140)
       .vote(8, 2)

@@ -10,6 +10,7 @@ import type { AcceptorState } from './state.ts';
  * the history has a newer one; an `Elected` that was made before is refused for its start then, and the proposer asks again.
  */
 export function onFollow(state: AcceptorState, source: CommittedWal): AcceptorStep {
+  if (state.leader !== null) return { state, effects: [{ type: 'followed', verdict: 'led' }] };
   const effects: AcceptorEffect[] = [];
   let next = makeStable(state, effects);
   const verdict = copyVerdict(next, source);

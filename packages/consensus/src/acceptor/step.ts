@@ -148,6 +148,8 @@ function onVoteRequest(state: AcceptorState, from: PeerId, message: VoteRequest)
   let next = makeStable(state, effects);
   const granted = next.control.term < message.term;
   if (granted) next = adoptTerm(next, from, message.term, effects);
+  // Whoever hears where the WAL ends here works from that: no copy goes on behind it.
+  else if (next.leader === null) next = acceptorWith(next, { leaderCommitLsn: INVALID_LSN });
   const { control, flushLsn } = next;
   const history = cutHistory(control.history, flushLsn);
   const { term, commitLsn, peerHorizonLsn } = control;

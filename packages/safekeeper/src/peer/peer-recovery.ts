@@ -1,4 +1,4 @@
-import { formatLsn, type Lsn } from '@zenith/base';
+import { formatLsn, type Lsn, type TenantId } from '@zenith/base';
 import { committedWal, type Term } from '@zenith/consensus';
 import type { Logger } from 'pino';
 import type { Clock } from '../clock/clock.ts';
@@ -37,8 +37,8 @@ export class PeerRecovery {
   #leaderless: ReadonlyMap<Timeline, Term> = new Map();
   #looking: Promise<void> | undefined;
   #source: WalSource | undefined;
-  /** The last WAL that diverged from what is here, and where both ended: it stays so until a leader comes. */
-  readonly #diverged = new WeakMap<Timeline, { readonly flushLsn: Lsn; readonly commitLsn: Lsn }>();
+  /** Where the WAL ended here when it had diverged from what is committed: it stays so until a leader comes. */
+  readonly #diverged = new WeakMap<Timeline, Lsn>();
   /** The source has given something since the last tick. */
   #progressed = false;
   #stopped = false;
@@ -81,19 +81,28 @@ export class PeerRecovery {
   async #look(): Promise<void> {
     const { registry, log } = this.#options;
     const before = this.#leaderless;
-    const leaderless = registry.timelines.filter(({ state, broken }) => state.leader === null && broken === undefined);
+    // Without any WAL it may have lost its disk, and what it promised: others are for that (`restore`, `replace`).
+    const leaderless = registry.timelines.filter(
+      (timeline) => isLeaderless(timeline) && timeline.flushLsn > timeline.identity.timelineStartLsn,
+    );
     this.#leaderless = new Map(leaderless.map((timeline) => [timeline, timeline.term]));
-    const waiting = leaderless.filter((timeline) => before.get(timeline) === timeline.term);
-    if (waiting.length === 0 || this.#peers.length === 0) return;
-    for (const [timeline, ahead] of await this.#ahead(waiting)) {
+    const waiting = leaderless.filter(
+      (timeline) => before.get(timeline) === timeline.term && this.#diverged.get(timeline) !== timeline.flushLsn,
+    );
+    if (waiting.length === 0) return;
+    const failed = new Set<Peer>();
+    for (const [timeline, { peer }] of await this.#ahead(waiting)) {
       if (this.#stopped) return;
+      // Some time has passed with those before.
+      if (failed.has(peer) || !isLeaderless(timeline) || before.get(timeline) !== timeline.term) continue;
       try {
-        await this.#recover(timeline, ahead);
+        await this.#recover(timeline, peer);
       } catch (error) {
         const { timeline: id } = timeline.identity;
-        log.warn({ timeline: id, peer: ahead.peer.id, err: error }, 'WAL could not be copied from a peer');
+        log.warn({ timeline: id, peer: peer.id, err: error }, 'WAL could not be copied from a peer');
         // Next time another that has as much comes first.
-        this.#peers = [...this.#peers.filter((peer) => peer !== ahead.peer), ahead.peer];
+        failed.add(peer);
+        this.#peers = [...this.#peers.filter((one) => one !== peer), peer];
       }
     }
   }
@@ -101,23 +110,18 @@ export class PeerRecovery {
   /** Where there is most of these timelines, as far as that is more than here. A peer that does not answer has nothing to give. */
   async #ahead(timelines: readonly Timeline[]): Promise<ReadonlyMap<Timeline, Ahead>> {
     const tenants = [...new Set(timelines.map(({ identity }) => identity.tenant))];
-    const asked = this.#peers.flatMap((peer) =>
-      tenants.map(async (tenant) => ({ peer, tenant, points: await peer.commitPoints(tenant) })),
-    );
+    const answers = await Promise.allSettled(this.#peers.map((peer) => ask(peer, tenants)));
     const found = new Map<Timeline, Ahead>();
-    for (const answer of await Promise.allSettled(asked)) {
+    for (const answer of answers) {
       if (answer.status === 'rejected') {
         this.#options.log.debug({ err: answer.reason }, 'a peer does not say what it has');
         continue;
       }
-      const { peer, tenant, points } = answer.value;
-      const commitLsns = new Map(points.map(({ timeline, commitLsn }) => [timeline, commitLsn]));
+      const { peer, commitLsns } = answer.value;
       for (const timeline of timelines) {
         const { identity, flushLsn } = timeline;
-        const diverged = this.#diverged.get(timeline);
-        const commitLsn = identity.tenant === tenant ? commitLsns.get(identity.timeline) : undefined;
+        const commitLsn = commitLsns.get(`${identity.tenant} ${identity.timeline}`);
         const best = found.get(timeline)?.commitLsn ?? timeline.commitLsn;
-        if (diverged?.flushLsn === flushLsn && diverged.commitLsn === commitLsn) continue;
         if (commitLsn !== undefined && commitLsn > best && commitLsn >= flushLsn)
           found.set(timeline, { peer, commitLsn });
       }
@@ -125,24 +129,27 @@ export class PeerRecovery {
     return found;
   }
 
-  async #recover(timeline: Timeline, { peer }: Ahead): Promise<void> {
+  async #recover(timeline: Timeline, peer: Peer): Promise<void> {
     const { log, metrics } = this.#options;
     const { tenant, timeline: id } = timeline.identity;
+    const { term } = timeline;
     const control = await peer.control(tenant, id);
-    if (control === undefined || this.#stopped) return;
+    if (control === undefined || this.#stopped || !isLeaderless(timeline) || timeline.term !== term) return;
     const source = committedWal(control);
     const verdict = await timeline.follow(source);
     metrics.recoveries.inc({ verdict });
     const from = timeline.flushLsn;
     const about = { timeline: id, peer: peer.id, from: formatLsn(from), to: formatLsn(source.commitLsn) };
     if (verdict !== 'copy') {
-      if (verdict === 'diverged') this.#diverged.set(timeline, { flushLsn: from, commitLsn: source.commitLsn });
+      if (verdict === 'diverged') this.#diverged.set(timeline, from);
       log.info({ ...about, verdict }, 'a peer has more WAL, which is not copied');
       return;
     }
-    if (from < source.commitLsn) await this.#copy(timeline, peer, source, from);
+    if (from >= source.commitLsn) return; // it has learnt that what it has is committed
+    await this.#copy(timeline, peer, source, from);
     await timeline.untilDurable();
-    log.info({ ...about, flushLsn: formatLsn(timeline.flushLsn) }, 'WAL copied from a peer');
+    if (timeline.flushLsn >= source.commitLsn) log.info(about, 'WAL copied from a peer');
+    else log.info({ ...about, flushLsn: formatLsn(timeline.flushLsn) }, 'the copy of WAL from a peer was broken off');
   }
 
   async #copy(timeline: Timeline, peer: Peer, source: ReturnType<typeof committedWal>, from: Lsn): Promise<void> {
@@ -162,4 +169,21 @@ export class PeerRecovery {
       wal.close();
     }
   }
+}
+
+/** True when no proposer brings WAL, and WAL is taken. */
+function isLeaderless({ state, broken }: Timeline): boolean {
+  return state.leader === null && broken === undefined;
+}
+
+/** What a peer has of these tenants, one after the other: by tenant and timeline. */
+async function ask(
+  peer: Peer,
+  tenants: readonly TenantId[],
+): Promise<{ readonly peer: Peer; readonly commitLsns: ReadonlyMap<string, Lsn> }> {
+  const commitLsns = new Map<string, Lsn>();
+  for (const tenant of tenants)
+    for (const { timeline, commitLsn } of await peer.commitPoints(tenant))
+      commitLsns.set(`${tenant} ${timeline}`, commitLsn);
+  return { peer, commitLsns };
 }

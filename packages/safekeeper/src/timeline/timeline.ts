@@ -223,7 +223,6 @@ export class Timeline {
         return;
       }
     }
-    this.#metrics.receivedBytes.inc(wal.length);
     this.#dispatch({ type: 'append', from, message, recordLsn }, wal);
   }
 
@@ -239,7 +238,7 @@ export class Timeline {
     });
   }
 
-  /** Has no leader brought what another safekeeper has committed, it may come from there: `copy` when its pieces are welcome, from `state.writeLsn` on. @throws SafekeeperError `timeline-broken`, `disk-full` */
+  /** Has no leader brought what another safekeeper has committed, it may come from there: `copy` when its pieces are welcome, from `flushLsn` on. @throws SafekeeperError `timeline-broken`, `disk-full` */
   follow(source: CommittedWal): Promise<CopyVerdict> {
     return new Promise((resolve, reject) => {
       if (this.#broken !== undefined || this.#closing) {
@@ -262,7 +261,6 @@ export class Timeline {
     const piece = { beginLsn, endLsn: (beginLsn + wal.length) as Lsn, recordLsn: this.#state.recordLsn };
     if (this.#broken !== undefined || this.#closing || !isNextPiece(this.#state, source, piece)) return false;
     // Decoded before it is written, as what a proposer sends.
-    this.#metrics.copiedBytes.inc(wal.length);
     this.#dispatch({ type: 'copied', source, piece: { ...piece, recordLsn: this.#recordEnd.push(wal) } }, wal);
     if (this.#state.writeLsn - this.#state.syncedLsn >= COPIED_UNSYNCED_MAX) await this.untilDurable();
     return true;
@@ -464,6 +462,8 @@ export class Timeline {
   #settle(input: AcceptorInput, next: AcceptorState): void {
     const before = this.#state;
     this.#state = next;
+    if (input.type === 'append') this.#metrics.receivedBytes.inc(next.writeLsn - before.writeLsn);
+    if (input.type === 'copied') this.#metrics.copiedBytes.inc(next.writeLsn - before.writeLsn);
     assert(this.#writer.writeLsn === next.writeLsn, 'the WAL on disk ends where the state says');
     if (
       input.type === 'message' &&
@@ -542,7 +542,8 @@ export class Timeline {
   async #flush(): Promise<void> {
     const epoch = this.#epoch;
     const syncedLsn = this.#writer.writeLsn;
-    const flushLsn = this.#recordEnd.lsn;
+    // Not the decoder's position: that may be beyond what is written, in WAL that was found to be damaged.
+    const flushLsn = this.#state.recordLsn;
     try {
       await this.#timedSync();
     } catch (error) {
