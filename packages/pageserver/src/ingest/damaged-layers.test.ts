@@ -137,6 +137,34 @@ test.each([
   expect(readFileSync(path)).toEqual(sound);
 });
 
+/** Opens the data directory on a disk that spoils the layer of timeline 1 as soon as it is replaced, so many times. */
+async function openSpoiling(times: number): Promise<() => number> {
+  const { start } = damage(ObjectKind.relationSize);
+  node = await lab.open('data', 2);
+  const fetch = node.remote.fetch.bind(node.remote);
+  let fetches = 0;
+  node.remote.fetch = async (name) => {
+    await fetch(name);
+    if (++fetches <= times) flip(path, start);
+  };
+  return () => fetches;
+}
+
+test('ingest that meets damage in a layer again and again has it fetched each time, and goes on', async () => {
+  const fetches = await openSpoiling(3);
+  await expectAllIngested(follow(1));
+  expect(fetches()).toBe(4);
+  expect(readFileSync(path)).toEqual(sound);
+});
+
+test('ingest on a disk that spoils whatever it is given stops with file and offset', async () => {
+  await openSpoiling(Number.POSITIVE_INFINITY);
+  const { failure, follower } = follow(1);
+  const { err } = JSON.parse(await failure) as { readonly err: { message: string } };
+  expect(err.message).toContain(`${path} at byte `);
+  expect(follower.state).toBe('failed');
+});
+
 test('while remote storage does not give the layer, ingest that meets damage tries again, and goes on when it does', async () => {
   damage(ObjectKind.relationSize);
   const storage = new FaultyStorage(lab.inner);

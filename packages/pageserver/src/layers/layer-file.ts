@@ -89,10 +89,10 @@ export class LayerFile implements LayerResidency {
   holds = 0;
   /** What was wrong with the file on this disk; it is used no more, and may be fetched. */
   damage: CorruptionError | undefined;
-  /** It was fetched because of damage: what is wrong with it now is not mended by another copy. */
+  /** It was fetched because of damage: when it is damaged again, another copy helps only if the file is not what was fetched. */
   isMended = false;
-  /** Settles when the fetch that is under way has ended. */
-  arrival: Promise<void> | undefined;
+  /** Settles when the fetch that is under way has ended; false: the file is what would have been fetched. */
+  arrival: Promise<boolean> | undefined;
   readonly #access: LayerAccess;
   #isOpen = false;
   #isResident = false;

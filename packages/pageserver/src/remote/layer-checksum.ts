@@ -1,5 +1,5 @@
 import { CorruptionError } from '@zenith/base';
-import { checksumFile } from '@zenith/remote-storage';
+import { checksumFile, type ExpectedObject } from '@zenith/remote-storage';
 import { ObjectTable } from '../key-space/object-table.ts';
 import { BlockCache } from '../layers/block-cache.ts';
 import { FileHandles } from '../layers/file-handles.ts';
@@ -26,6 +26,18 @@ export async function layerChecksum(
   const { crc32c } = await checksumFile(path, signal);
   await verify(fileSystem, path, indexed, signal);
   return crc32c;
+}
+
+/** True when the file at `path` has this length and checksum; false also when the disk does not give it. @throws the signal's reason */
+export async function isLayerFile(path: string, expected: ExpectedObject, signal: AbortSignal): Promise<boolean> {
+  try {
+    const { length, crc32c } = await checksumFile(path, signal);
+    return length === expected.length && crc32c === expected.crc32c;
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!(error instanceof Error) || !('syscall' in error)) throw error;
+    return false;
+  }
 }
 
 async function verify(

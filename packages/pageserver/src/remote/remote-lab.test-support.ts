@@ -154,6 +154,16 @@ export async function play({ store, remote }: Node): Promise<readonly ModelWrite
   return [main, branch];
 }
 
+/** Has every timeline that is there collect all the history that nobody needs. */
+export async function collectAll({ store }: Node): Promise<number> {
+  let removed = 0;
+  for (const { timeline } of store.list()) {
+    const result = await store.collect(TENANT, timeline, { timeMs: 0, bytes: 0 }, true, () => 1e12);
+    removed += result.removedLayers;
+  }
+  return removed;
+}
+
 /** The digest of a page, by a read that fetches the layers that it finds absent. @throws as the read */
 export async function fetchedPage(timeline: Timeline, rel: number, block: number, lsn: Lsn): Promise<string> {
   const page = allocatePage();

@@ -13,6 +13,7 @@ import { removeRemote, type RemoteWriter } from './attach.ts';
 import { Concurrency } from './concurrency.ts';
 import { fetchLayer, fetchLayerTail } from './fetch-layer.ts';
 import { dataDirectoryIdentity } from './identity.ts';
+import { isLayerFile } from './layer-checksum.ts';
 import type { RemoteGauges, RemoteMetrics } from './metrics.ts';
 import type { RemoteLayer } from './remote-index.ts';
 import { absentTimelines, restoreTimelines } from './restore.ts';
@@ -144,6 +145,14 @@ export class RemoteTimelines implements RemoteLayers {
     return this.#download(name, (found) =>
       fetchLayerTail(this.#context.writer, this.#setup.metrics, { ...name, ...found }),
     );
+  }
+
+  async isAsFetched({ tenant, timeline, layersDirectory, fileName }: RemoteLayerName): Promise<boolean> {
+    const uploads = this.#uploads.get(nameOf(tenant, timeline));
+    if (uploads === undefined) throw new StorageError('no-such-timeline', `timeline ${timeline} was removed`);
+    const { indexed, remote } = await uploads.locate(fileName);
+    const path = `${layersDirectory}/${fileName}`;
+    return isLayerFile(path, { length: indexed.fileBytes, crc32c: remote.crc32c }, this.#context.writer.signal);
   }
 
   isDurable(tenant: TenantId, timeline: TimelineId, fileName: string): boolean {

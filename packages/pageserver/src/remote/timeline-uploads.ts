@@ -55,6 +55,8 @@ export class TimelineUploads {
   #attached = false;
   /** Layers that are there, named by an index or not yet. */
   readonly #uploaded = new Map<string, RemoteLayer>();
+  /** Layers whose put has begun: they may be there although it failed. */
+  readonly #begun = new Set<string>();
   /** Keys that no index names any more. */
   readonly #garbage = new Set<string>();
   /** The next index's. Never used twice: an index whose put seemed to fail may be there all the same. */
@@ -252,6 +254,7 @@ export class TimelineUploads {
     try {
       const crc32c = await layerChecksum(fileSystem, path, layer, signal);
       const key = layerKey(tenant, timeline, fileName, generation);
+      this.#begun.add(fileName);
       // Refuses a file that is not of this length and checksum.
       await writer.storage.put(key, fileSource(path, { length: fileBytes, crc32c }), { signal });
       this.#uploaded.set(fileName, { generation, crc32c });
@@ -299,6 +302,12 @@ export class TimelineUploads {
       const key = layerKey(tenant, timeline, fileName, generation);
       if (!named.has(key)) this.#garbage.add(key);
       if (!layers.has(fileName)) this.#uploaded.delete(fileName);
+    }
+    // One whose put failed on its way, and which is not wanted any more, may be there.
+    for (const fileName of this.#begun) {
+      if (this.#wanted.layers.some((layer) => layer.fileName === fileName) && !layers.has(fileName)) continue;
+      this.#begun.delete(fileName);
+      if (!layers.has(fileName)) this.#garbage.add(layerKey(tenant, timeline, fileName, writer.generation));
     }
     for (const key of await concurrency.run(() => superfluousKeys(writer, next))) this.#garbage.add(key);
     log.info({ ...this.#fields(), layers: layers.size, sequence: next.sequence }, 'index uploaded');

@@ -238,4 +238,4 @@ test('a file operation that fails once fails its flush or compaction only: durab
     });
   }
   expect(failures).toBeGreaterThan(20);
-}, 120_000);
+}, 240_000);

@@ -8,6 +8,9 @@ import type { TimelineState } from './timeline-state.ts';
 /** A layer of this size or less is fetched whole where its last bytes would do. Unit: bytes. */
 const WHOLE_BYTES_MAX = 256 * 1024;
 
+/** Most times that one piece of work has a damaged layer replaced: on a disk that spoils whatever is written to it there would be no end. */
+const MENDS_MAX = 8;
+
 /** Most times that one read is made anew: it has got further each time, and looks at a bounded number of layers. */
 const ATTEMPTS_MAX = 100_000;
 
@@ -16,6 +19,10 @@ export class LayerFetches {
   readonly #state: TimelineState;
   readonly #signal: AbortSignal;
   readonly #held = new Set<LayerResidency>();
+  /** How often damaged layers were replaced. */
+  readonly #mends = new Map<LayerResidency, number>();
+  /** Layers that were found damaged although their files are as they were put into remote storage: by who read the file before, or they were put so. */
+  readonly #unchanged = new Set<LayerResidency>();
 
   /**
    * @param state whose reads these are
@@ -32,7 +39,13 @@ export class LayerFetches {
    */
   remedy(error: unknown): Promise<void> | undefined {
     const wanted = remedyOf(this.#state, error);
-    return wanted.length === 0 ? undefined : this.#fetch(wanted);
+    if (wanted.length === 0) return undefined;
+    const damaged = damagedLayerOf(error);
+    if (damaged === undefined) return this.#fetch(wanted).then(() => undefined);
+    const mends = (this.#mends.get(damaged) ?? 0) + 1;
+    if (mends > MENDS_MAX) return undefined;
+    this.#mends.set(damaged, mends);
+    return this.#mend(damaged, error as CorruptionError);
   }
 
   /** What was fetched may go from this disk again. */
@@ -42,15 +55,24 @@ export class LayerFetches {
     this.#state.shared.disk.keepWithin();
   }
 
-  async #fetch(layers: readonly LayerResidency[]): Promise<void> {
+  async #mend(layer: LayerResidency, damage: CorruptionError): Promise<void> {
+    if (await this.#fetch([layer])) return;
+    if (this.#unchanged.has(layer))
+      throw new CorruptionError(`${damage.message}; remote storage has the same`, undefined, { cause: damage });
+    this.#unchanged.add(layer);
+  }
+
+  /** @returns false when one of the files is what would have been fetched */
+  async #fetch(layers: readonly LayerResidency[]): Promise<boolean> {
     for (const layer of layers) {
       if (this.#held.has(layer)) continue;
       this.#held.add(layer);
       layer.holds++;
     }
-    await orAborted(this.#signal, async () => {
+    return orAborted(this.#signal, async () => {
       const results = await Promise.allSettled(layers.map((layer) => fetchOnce(this.#state, layer)));
       for (const result of results) if (result.status === 'rejected') throw result.reason;
+      return results.every((result) => result.status === 'fulfilled' && result.value);
     });
   }
 }
@@ -85,31 +107,36 @@ export function hasRemedy(state: TimelineState, error: unknown): boolean {
 function remedyOf(state: TimelineState, error: unknown): readonly LayerResidency[] {
   if (error instanceof AbsentLayerError) return error.layers;
   const damaged = damagedLayerOf(error);
-  if (damaged === undefined || damaged.isMended || state.shared.remote === undefined) return [];
+  if (damaged === undefined || state.shared.remote === undefined) return [];
   damaged.damage = error as CorruptionError;
   return [damaged];
 }
 
 /** Several who want a layer share the work. */
-function fetchOnce(state: TimelineState, layer: LayerResidency): Promise<void> {
+function fetchOnce(state: TimelineState, layer: LayerResidency): Promise<boolean> {
   layer.arrival ??= fetchOne(state, layer).finally(() => {
     layer.arrival = undefined;
   });
   return layer.arrival;
 }
 
-async function fetchOne(state: TimelineState, layer: LayerResidency): Promise<void> {
+async function fetchOne(state: TimelineState, layer: LayerResidency): Promise<boolean> {
   const owner = ownerOf(state, layer);
   const { remote, disk, log } = state.shared;
   assert(owner !== undefined && remote !== undefined, 'an absent layer is of the timeline or of an ancestor');
   const { tenant, timeline, layersDirectory } = owner;
   const { damage, identity } = layer;
-  if (layer.isResident && damage === undefined) return;
+  if (layer.isResident && damage === undefined) return true;
   const name = { tenant, timeline, layersDirectory, fileName: owner.fileNameOf(layer) };
   try {
+    // Else every read of a layer that was put into remote storage as it is would fetch it.
+    if (damage !== undefined && layer.isMended && (await remote.isAsFetched(name))) {
+      layer.damage = undefined;
+      return false;
+    }
     if (!layer.isOpen && damage === undefined && identity.fileBytes > WHOLE_BYTES_MAX) {
       await owner.openByTail(layer, await remote.fetchTail(name));
-      return;
+      return true;
     }
     await disk.arriving(identity.fileBytes, async () => {
       await remote.fetch(name);
@@ -117,7 +144,7 @@ async function fetchOne(state: TimelineState, layer: LayerResidency): Promise<vo
     });
   } catch (error) {
     // Replaced meanwhile: the read is made again without it.
-    if (!owner.has(layer)) return;
+    if (!owner.has(layer)) return true;
     if (damage === undefined || !(error instanceof Error) || error instanceof AssertionError) throw error;
     const message = `${damage.message}; remote storage does not help: ${error.message}`;
     throw isLost(error)
@@ -126,6 +153,7 @@ async function fetchOne(state: TimelineState, layer: LayerResidency): Promise<vo
   }
   if (damage !== undefined)
     log.warn({ tenant, timeline, err: damage }, 'a damaged layer was replaced by what remote storage has');
+  return true;
 }
 
 /** True: remote storage does not have the layer as it was. Whatever else keeps it from being fetched may be over the next time. */
@@ -140,7 +168,7 @@ function ownerOf(state: TimelineState, layer: LayerResidency): TimelineState | u
 }
 
 /** What `work` gives, or the signal's reason when that comes first. */
-async function orAborted(signal: AbortSignal, work: () => Promise<void>): Promise<void> {
+async function orAborted<T>(signal: AbortSignal, work: () => Promise<T>): Promise<T> {
   signal.throwIfAborted();
   let onAbort = (): void => undefined;
   const aborted = new Promise<never>((_resolve, reject) => {
@@ -148,7 +176,7 @@ async function orAborted(signal: AbortSignal, work: () => Promise<void>): Promis
     signal.addEventListener('abort', onAbort, { once: true });
   });
   try {
-    await Promise.race([work(), aborted]);
+    return await Promise.race([work(), aborted]);
   } finally {
     signal.removeEventListener('abort', onAbort);
   }

@@ -23,6 +23,11 @@ export interface RemoteLayers {
    */
   fetch(layer: RemoteLayerName): Promise<void>;
   /**
+   * True when the file on the local disk has the length and the checksum of what {@link fetch} would bring: it would be the same again. Reads all of it.
+   * @throws CorruptionError; RemoteStorageError
+   */
+  isAsFetched(layer: RemoteLayerName): Promise<boolean>;
+  /**
    * The last bytes of a layer, enough for its summary.
    * @throws CorruptionError; RemoteStorageError
    */

@@ -106,7 +106,7 @@ export class JobRunner {
     return {
       remedy: (error) => {
         const damaged = damagedLayerOf(error);
-        if (!(error instanceof AbsentLayerError) && (damaged === undefined || damaged.isMended)) return undefined;
+        if (!(error instanceof AbsentLayerError) && damaged === undefined) return undefined;
         if (!canFetch) return undefined;
         const wanted = error instanceof AbsentLayerError ? error.layers : [damaged];
         return this.#ask({ kind: 'fetch', error: describeError(error) }).then(() => {
