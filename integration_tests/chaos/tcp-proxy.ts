@@ -1,4 +1,5 @@
 import { createServer, connect, type AddressInfo, type Server, type Socket } from 'node:net';
+import { HttpRequests, type HttpRequest } from './http-requests.ts';
 
 /**
  * What a link does. `open`: everything passes. `cut`: nothing passes, and nobody is told: what was sent waits, as for a router that is gone. `requests-lost`: nothing passes from the client to the server, `answers-lost`: nothing
@@ -6,10 +7,22 @@ import { createServer, connect, type AddressInfo, type Server, type Socket } fro
  */
 export type LinkState = 'open' | 'cut' | 'requests-lost' | 'answers-lost' | 'refused';
 
+/** Where a link breaks in the course of an HTTP request. */
+interface RequestCut {
+  /** Which request: the first that this is true of. */
+  readonly isMeant: (request: HttpRequest) => boolean;
+  /** After how many bytes of its body; `answered`: all of it has passed and the server begins to answer, of which nothing passes. */
+  readonly after: ((bodyBytes: number) => number) | 'answered';
+}
+
 interface Pair {
   readonly client: Socket;
   /** Undefined until the link was open after the client came. */
   server: Socket | undefined;
+  /** Undefined until somebody asks for a cut in a request. */
+  requests: HttpRequests | undefined;
+  /** The request of this connection in which the link breaks, and whether all of it has passed. */
+  doomed: { readonly request: HttpRequest; isWhole: boolean } | undefined;
 }
 
 /** A link between services that can be cut: listens on a port of its own and passes on what comes to another one. Both on 127.0.0.1. */
@@ -18,9 +31,8 @@ export class TcpProxy {
   readonly #target: number;
   readonly #pairs = new Set<Pair>();
   #state: LinkState = 'open';
-  /** How many bytes of requests pass until the link refuses. Unit: bytes. */
-  #requestBytesLeft = Number.POSITIVE_INFINITY;
-  #onExhausted: () => void = () => undefined;
+  /** The next break. */
+  #cut: (RequestCut & { readonly happened: (request: HttpRequest) => void }) | undefined;
 
   private constructor(target: number) {
     this.#target = target;
@@ -52,11 +64,14 @@ export class TcpProxy {
     for (const pair of this.#pairs) this.#apply(pair);
   }
 
-  /** Lets so many more bytes of requests pass, then resets everything in the middle of what is being sent: `refused`. Resolves when that has happened. */
-  refuseAfter(requestBytes: number): Promise<void> {
-    this.#requestBytesLeft = requestBytes;
-    return new Promise((resolve) => {
-      this.#onExhausted = resolve;
+  /**
+   * Lets everything pass up to a place in an HTTP request, then resets all connections: `refused`. Connections that there are now are reset, too: where in a request they are is not known. Resolves with the request
+   * when that has happened.
+   */
+  refuseIn(cut: RequestCut): Promise<HttpRequest> {
+    for (const pair of this.#pairs) this.#reset(pair);
+    return new Promise((happened) => {
+      this.#cut = { ...cut, happened };
     });
   }
 
@@ -69,7 +84,8 @@ export class TcpProxy {
   }
 
   #accept(client: Socket): void {
-    const pair: Pair = { client, server: undefined };
+    const requests = this.#cut === undefined ? undefined : new HttpRequests();
+    const pair: Pair = { client, server: undefined, requests, doomed: undefined };
     this.#pairs.add(pair);
     this.#watch(client, pair);
     this.#apply(pair);
@@ -89,30 +105,54 @@ export class TcpProxy {
     const server = connect({ port: this.#target, host: '127.0.0.1', allowHalfOpen: true });
     pair.server = server;
     this.#watch(server, pair);
-    this.#pass(client, server, 'requests');
-    this.#pass(server, client, 'answers');
+    this.#pass(client, server, 'requests', pair);
+    this.#pass(server, client, 'answers', pair);
   }
 
   #passes(what: 'requests' | 'answers'): boolean {
     return this.#state === 'open' || this.#state === (what === 'requests' ? 'answers-lost' : 'requests-lost');
   }
 
-  #pass(from: Socket, to: Socket, what: 'requests' | 'answers'): void {
+  #pass(from: Socket, to: Socket, what: 'requests' | 'answers', pair: Pair): void {
     from.setNoDelay(true);
     from.on('data', (chunk) => {
-      if (what === 'requests' && chunk.length >= this.#requestBytesLeft) {
-        this.#requestBytesLeft = Number.POSITIVE_INFINITY;
-        this.state = 'refused';
-        this.#onExhausted();
-        return;
-      }
-      if (what === 'requests') this.#requestBytesLeft -= chunk.length;
-      if (!to.write(chunk)) from.pause();
+      const passing =
+        what === 'requests' ? this.#passingOf(pair, chunk) : pair.doomed?.isWhole === true ? 0 : undefined;
+      if (passing !== undefined) {
+        from.pause();
+        to.write(chunk.subarray(0, passing), () => this.#break(pair));
+      } else if (!to.write(chunk)) from.pause();
     });
     from.on('end', () => to.end());
     to.on('drain', () => {
       if (this.#passes(what)) from.resume();
     });
+  }
+
+  /** How much of a piece of requests still passes, where the link breaks in it; undefined where it does not. */
+  #passingOf(pair: Pair, chunk: Uint8Array): number | undefined {
+    const cut = this.#cut;
+    if (cut === undefined || pair.requests === undefined) return undefined;
+    for (const { request, end, bodySeen } of pair.requests.pieces(chunk)) {
+      if (this.#doomed() === undefined && cut.isMeant(request)) pair.doomed = { request, isWhole: false };
+      if (pair.doomed?.request !== request) continue;
+      const { after } = cut;
+      if (after === 'answered') pair.doomed.isWhole = bodySeen === request.bodyBytes;
+      else if (bodySeen >= after(request.bodyBytes)) return end - (bodySeen - after(request.bodyBytes));
+    }
+    return undefined;
+  }
+
+  /** The connection in whose request the link is about to break. */
+  #doomed(): Pair | undefined {
+    return [...this.#pairs].find(({ doomed }) => doomed !== undefined);
+  }
+
+  #break({ doomed }: Pair): void {
+    const cut = this.#cut;
+    this.#cut = undefined;
+    this.state = 'refused';
+    if (doomed !== undefined) cut?.happened(doomed.request);
   }
 
   #watch(socket: Socket, pair: Pair): void {

@@ -6,6 +6,7 @@ import { rivalGenerations } from '../../packages/pageserver/src/remote/rivals.te
 import { remoteStorageConformance } from '../../packages/remote-storage/src/remote-storage.test-support.ts';
 import { TcpProxy } from '../chaos/tcp-proxy.ts';
 import { loseTheDisk } from '../support/lost-disk.ts';
+import { rivalPageservers } from '../support/rival-pageservers.ts';
 import { survivesCut, survivesOutage } from '../support/remote-outage.ts';
 import { Radosgw, S3_CREDENTIALS } from '../support/radosgw.ts';
 import { Zenith } from '../support/zenith.ts';
@@ -37,15 +38,27 @@ describe('S3, as Ceph serves it', () => {
     }
   });
 
-  test('the network cut in the middle of an upload: it is done again, nothing half is ever named, and the disk may be lost after it', async () => {
-    const link = await TcpProxy.to(Number(new URL(radosgw.endpoint).port));
-    const zenith = await Zenith.init(
-      '--remote-storage',
-      await radosgw.makeBucket('cut', `http://127.0.0.1:${link.port}`),
-    );
+  test('two pageserver processes on one timeline, both at work: the older one says that it is superseded, makes nothing durable, removes nothing and answers for no WAL that it did not get; the younger one has everything', async () => {
+    const location = await radosgw.makeBucket('processes');
+    const storage = await openRemoteStorage(location);
+    const zenith = await Zenith.init('--remote-storage', location);
     try {
-      await survivesCut(zenith, link);
+      await rivalPageservers(zenith, storage);
     } finally {
+      storage.close();
+      await zenith.destroy();
+    }
+  });
+
+  test('the network cut in the put of a layer, and of an index, anywhere in it: it is done again, nothing half is there or named, and the disk may be lost in the midst of it', async () => {
+    const link = await TcpProxy.to(Number(new URL(radosgw.endpoint).port));
+    const direct = await radosgw.makeBucket('cut');
+    const storage = await openRemoteStorage(direct);
+    const zenith = await Zenith.init('--remote-storage', radosgw.locationOf('cut', `http://127.0.0.1:${link.port}`));
+    try {
+      await survivesCut(zenith, link, storage);
+    } finally {
+      storage.close();
       await zenith.destroy();
       await link.close();
     }
@@ -62,7 +75,8 @@ describe('S3, as Ceph serves it', () => {
 
   test('S3 down, silent and then refusing: commits, ingest and reads go on, a restart too, and what was written gets there when it is back', async () => {
     const link = await TcpProxy.to(Number(new URL(radosgw.endpoint).port));
-    const location = await radosgw.makeBucket('outage', `http://127.0.0.1:${link.port}`);
+    await radosgw.makeBucket('outage');
+    const location = radosgw.locationOf('outage', `http://127.0.0.1:${link.port}`);
     const zenith = await Zenith.init('--remote-storage', location);
     try {
       await survivesOutage(zenith, link);

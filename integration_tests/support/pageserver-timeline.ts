@@ -52,3 +52,10 @@ export async function uploadBranch(zenith: Zenith, branch: string): Promise<Lsn>
   }
   throw new Error(`${branch} was not uploaded: ${await (await fetch(url)).text()}`);
 }
+
+/** Has the pageserver upload a branch, and remove what nobody needs any more. */
+export async function settleBranch(zenith: Zenith, branch: string): Promise<void> {
+  await uploadBranch(zenith, branch);
+  const uploads = async (): Promise<string> => (await pageserverTimeline(zenith, branch)).uploads;
+  await expect.poll(uploads, { timeout: UPLOAD_MAX_MS }).toBe('idle');
+}

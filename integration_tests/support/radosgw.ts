@@ -109,8 +109,13 @@ rgw_thread_pool_size = 16
     );
   }
 
-  /** Makes a bucket and gives its location, as `zenith init --remote-storage` takes it. @param endpoint by which it is reached, if not the server's own */
-  async makeBucket(bucket: string, endpoint = this.endpoint): Promise<string> {
+  /** The location of a bucket, as `zenith init --remote-storage` takes it. @param endpoint by which it is reached, if not the server's own */
+  locationOf(bucket: string, endpoint = this.endpoint): string {
+    return `s3://${bucket}/zenith?endpoint=${encodeURIComponent(endpoint)}`;
+  }
+
+  /** Makes a bucket and gives its location. */
+  async makeBucket(bucket: string): Promise<string> {
     const client = new S3Client({
       endpoint: this.endpoint,
       forcePathStyle: true,
@@ -123,7 +128,7 @@ rgw_thread_pool_size = 16
     });
     await client.send(new CreateBucketCommand({ Bucket: bucket }));
     client.destroy();
-    return `s3://${bucket}/zenith?endpoint=${encodeURIComponent(endpoint)}`;
+    return this.locationOf(bucket);
   }
 
   /** Ends everything and removes what it kept. */

@@ -2,9 +2,11 @@ import { rmSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseLsn, type Lsn } from '@zenith/base';
 import { expect } from 'vitest';
+import type { RemoteStorage } from '@zenith/remote-storage';
+import { scrub, type ScrubReport } from '../../packages/pageserver/src/remote/scrub.ts';
 import type { TcpProxy } from '../chaos/tcp-proxy.ts';
 import { pageserverMetric } from './pageserver-metric.ts';
-import { flushBranch, pageserverTimeline, uploadBranch } from './pageserver-timeline.ts';
+import { flushBranch, pageserverTimeline, settleBranch, uploadBranch } from './pageserver-timeline.ts';
 import type { Zenith } from './zenith.ts';
 
 /** Longest pause between two attempts of an upload, and an attempt. Unit: ms. */
@@ -12,8 +14,16 @@ const RESUME_MAX_MS = 90_000;
 /** How long remote storage refuses at least: as short as the attempts take by default, `ZENITH_OUTAGE_SECONDS=300` for the long form. */
 const OUTAGE_MS = Number(process.env['ZENITH_OUTAGE_SECONDS'] ?? 0) * 1000;
 const ROWS_A_COMMIT = 500;
-/** Where uploads are cut: soon after their beginning, and well within the body of a layer. Unit: bytes. */
-const CUTS_AFTER_BYTES = [5_000, 300_000, 1_000_000];
+/** Where uploads are cut: which object's put, and after how much of it. Both of a layer and of an index: before the first byte, somewhere in the middle, before the last, and when only the answer is left. */
+const CUTS = [
+  ['layers', () => 0],
+  ['layers', () => 1],
+  ['layers', (bytes: number) => bytes >> 1],
+  ['layers', (bytes: number) => bytes - 1],
+  ['layers', 'answered'],
+  ['indexes', (bytes: number) => bytes >> 1],
+  ['indexes', 'answered'],
+] as const;
 
 async function sumsOf(zenith: Zenith, branch: string): Promise<object[]> {
   return zenith.query(branch, 'select count(*)::int as count, sum(hashtext(text))::text as sum from t');
@@ -39,33 +49,71 @@ async function insertRows(zenith: Zenith, from: number, to: number): Promise<voi
   await zenith.query('main', `insert into t select i, md5(i::text) from generate_series(${from}, ${to}) i`);
 }
 
+/** Has the link break in the next put of a layer or of an index. Resolves with the object's key, and its length. */
+async function cutInPut(
+  link: TcpProxy,
+  kind: 'layers' | 'indexes',
+  after: ((bodyBytes: number) => number) | 'answered',
+): Promise<{ readonly key: string; readonly length: number }> {
+  const { path, bodyBytes } = await link.refuseIn({
+    isMeant: (request) => request.method === 'PUT' && request.path.includes(`/${kind}/`),
+    after,
+  });
+  const [, key = ''] = /(\w+\/\w+\/\w+\/[^/?]*)(?:\?|$)/.exec(decodeURIComponent(path)) ?? [];
+  expect(key.startsWith(`${kind}/`)).toBe(true);
+  return { key, length: bodyBytes };
+}
+
+/** Every object that the newest index names is there and right, whatever else is. */
+async function soundScrub(storage: RemoteStorage): Promise<ScrubReport> {
+  const report = await scrub(storage, { readLayers: true, deleteOrphans: false });
+  expect(report).toMatchObject({ timelines: 1, missing: [], corrupt: [], foreign: [] });
+  return report;
+}
+
 /**
- * Cuts the link to remote storage in the middle of the upload of a layer, several times at other places: no index names what is not whole, the uploads are done when the link is back, and a
- * pageserver that loses its disk then has everything.
+ * Cuts the link to remote storage in the middle of the put of a layer and of an index, several times at other places: no index names what is not whole, the uploads are done when the link is back and leave nothing that
+ * no index names, and a pageserver that loses its disk then, or in the midst of it, has everything.
+ * @param storage the same, reached without the link
  */
-export async function survivesCut(zenith: Zenith, link: TcpProxy): Promise<void> {
+export async function survivesCut(zenith: Zenith, link: TcpProxy, storage: RemoteStorage): Promise<void> {
   await zenith.run('start');
   await zenith.startPostgres('main');
   await zenith.query('main', 'create table t (id int, text text)');
+  await settleBranch(zenith, 'main');
   let rows = 0;
-  for (const cutAfterBytes of CUTS_AFTER_BYTES) {
-    // In-memory layers become files of 2 MB and more.
-    await insertRows(zenith, rows + 1, (rows += 20_000));
+  const writeUntilCut = async (...[kind, after]: (typeof CUTS)[number]): Promise<string> => {
+    const cut = cutInPut(link, kind, after);
     const before = parseLsn((await pageserverTimeline(zenith, 'main')).remoteConsistentLsn);
-    const isCut = link.refuseAfter(cutAfterBytes);
+    await insertRows(zenith, rows + 1, (rows += 10_000));
     await flushBranch(zenith, 'main');
-    await isCut;
+    const { key, length } = await cut;
     expect(parseLsn((await pageserverTimeline(zenith, 'main')).remoteConsistentLsn)).toBe(before);
+    expect(await storage.head(key)).toEqual(after === 'answered' ? { key, length } : undefined);
+    await soundScrub(storage);
+    return key;
+  };
+  for (const cut of CUTS) {
+    await writeUntilCut(...cut);
     link.state = 'open';
-    await uploadBranch(zenith, 'main');
-    expect(await zenith.json('scrub')).toMatchObject({ missing: [], corrupt: [], foreign: [] });
+    await settleBranch(zenith, 'main');
+    expect((await soundScrub(storage)).orphans).toEqual([]);
   }
+  const left = await writeUntilCut('layers', 'answered');
   await zenith.kill('pageserver');
   await zenith.run('pg', 'stop', 'main', '--destroy');
   rmSync(join(zenith.repository, 'pageserver'), { recursive: true });
+  link.state = 'open';
   await zenith.run('start');
   await zenith.startPostgres('main');
   expect(await sumsOf(zenith, 'main')).toEqual(await expected(zenith, rows));
+  // What the dead one had put and not named is left, and nobody can come to name it.
+  await settleBranch(zenith, 'main');
+  const { orphans } = await soundScrub(storage);
+  expect(orphans).toContainEqual(expect.objectContaining({ key: left, removable: true }));
+  expect(orphans.filter(({ key }) => !key.startsWith('layers/'))).toEqual([]);
+  expect((await zenith.json<ScrubReport>('scrub', '--delete-orphans')).deleted).toContain(left);
+  expect((await soundScrub(storage)).orphans).toEqual([]);
 }
 
 /** Takes remote storage away from a repository that reaches it through `link`: what is local goes on, and all of it is there in the end. */
