@@ -50,7 +50,7 @@ const NO_BYTES = new Uint8Array(0);
 /**
  * Why the WAL ends for the decoder. `never-written`: zeroes where a record should begin, the usual end of a log on disk. The others are what
  * PostgreSQL too takes as the end in crash recovery: `page-header`, `record-header`, `previous-link`, `continuation`, `checksum`. With
- * `record-body` the checksum is right and the contents are not: written wrongly, not torn.
+ * `record-body` the checksum is right and the contents are not: written wrongly, not torn. `gap` only comes up when it is asked for, see {@link WalStreamDecoderOptions.gaps}.
  */
 export type WalEndReason =
   | 'never-written'
@@ -59,7 +59,8 @@ export type WalEndReason =
   | 'previous-link'
   | 'continuation'
   | 'checksum'
-  | 'record-body';
+  | 'record-body'
+  | 'gap';
 
 /** Where and why decoding stopped for good. */
 export interface WalEnd {
@@ -76,6 +77,11 @@ export interface WalStreamDecoderOptions {
   readonly systemId?: SystemId;
   /** Size of a WAL segment. Unit: bytes. 16 MiB unless initdb was told otherwise. */
   readonly segmentSize?: number;
+  /**
+   * `zeroes`: what no checksum covers must be as PostgreSQL writes it too: padding, what page headers leave unused, and the rest of a segment after a switch record are zeroes, only a segment's first page has a long header, and the timeline does not
+   * change. What then is still not noticed: a change of XLP_BKP_REMOVABLE, and of the beginning of a record whose continuation was overwritten. PG 15-18: AdvanceXLInsertBuffer(), CopyXLogRecordToWAL(), xlog.c. `any` unless it is said.
+   */
+  readonly gaps?: 'zeroes' | 'any';
 }
 
 /** What a decoder has seen so far. */
@@ -103,6 +109,7 @@ export class WalStreamDecoder {
   readonly #format: VersionFormat;
   readonly #segmentSize: number;
   readonly #systemId: bigint | undefined;
+  readonly #zeroGaps: boolean;
 
   /** The chunk being consumed; `#at` is its next byte, which lies at `#lsn` in the WAL and at `#pageOffset` in its page. */
   #chunk: Uint8Array = NO_BYTES;
@@ -149,6 +156,7 @@ export class WalStreamDecoder {
     this.#format = formatOf(major);
     this.#segmentSize = options.segmentSize ?? DEFAULT_WAL_SEGMENT_SIZE;
     this.#systemId = options.systemId === undefined ? undefined : BigInt(options.systemId);
+    this.#zeroGaps = options.gaps === 'zeroes';
     assert(
       isWalSegmentSize(this.#segmentSize),
       'WalStreamDecoder: a WAL segment size is a power of two from 1 MiB to 1 GiB',
@@ -258,7 +266,8 @@ export class WalStreamDecoder {
     this.#recordLsn = this.#lsn;
     if (
       !this.#recordHeaderIsValid(this.#chunk, this.#view, at, length) ||
-      !this.#checksumIsValid(this.#view, at, length)
+      !this.#checksumIsValid(this.#view, at, length) ||
+      !this.#gapIsValid(this.#chunk, at + length, at + ((length + 7) & ~7))
     )
       return false;
     if (!this.#accept(into, this.#chunk, this.#view, at, length)) return false;
@@ -268,6 +277,7 @@ export class WalStreamDecoder {
 
   #finishAssembled(into: WalRecord): boolean {
     if (!this.#checksumIsValid(this.#bufferView, 0, this.#recordLength)) return false;
+    if (!this.#gapIsValid(this.#buffer, this.#recordLength, this.#assembled)) return false;
     if (!this.#accept(into, this.#buffer, this.#bufferView, 0, 0)) return false;
     this.#assembling = false;
     this.#statistics.assembledCount++;
@@ -328,9 +338,18 @@ export class WalStreamDecoder {
     );
   }
 
+  /** Looks at bytes that belong to no record, where that was asked for. */
+  #gapIsValid(bytes: Uint8Array, start: number, end: number): boolean {
+    if (!this.#zeroGaps) return true;
+    for (let at = start; at < end; at++)
+      if (bytes[at] !== 0) return this.#failRecord('gap', 'is followed by something else than zeroes');
+    return true;
+  }
+
   /** Skips the rest of a segment as far as it has arrived; true when it has arrived in full. */
   #skip(): boolean {
     const count = Math.min(this.#skipTo - this.#lsn, this.#chunk.length - this.#at);
+    if (!this.#gapIsValid(this.#chunk, this.#at, this.#at + count)) return false;
     this.#consume(count);
     return this.#lsn === this.#skipTo;
   }
@@ -429,6 +448,7 @@ export class WalStreamDecoder {
     const pgTimeline = view.getUint32(offset + XLP_TLI, true);
     if (pgTimeline < this.#pgTimeline)
       return this.#failPage(pageLsn, `timeline ${pgTimeline} after timeline ${this.#pgTimeline}`);
+    if (this.#zeroGaps && !this.#unusedIsValid(view, offset, pageLsn, isLong, pgTimeline)) return false;
     this.#pgTimeline = pgTimeline;
     this.#statistics.pageCount++;
 
@@ -457,6 +477,20 @@ export class WalStreamDecoder {
         `the record at ${formatLsn(this.#recordLsn as Lsn)} needs ${this.#recordLength - this.#assembled} more bytes, the page at ${formatLsn(pageLsn as Lsn)} ${what}`,
       );
     }
+    return true;
+  }
+
+  /** What {@link WalStreamDecoderOptions.gaps} says of page headers. */
+  #unusedIsValid(view: DataView, offset: number, pageLsn: number, isLong: boolean, pgTimeline: number): boolean {
+    const continues = (view.getUint16(offset + XLP_INFO, true) & XLP_FIRST_IS_CONTRECORD) !== 0;
+    if (isLong && pageLsn % this.#segmentSize !== 0) return this.#failPage(pageLsn, 'a long header within a segment');
+    if (this.#pgTimeline !== 0 && pgTimeline !== this.#pgTimeline)
+      return this.#failPage(pageLsn, `timeline ${pgTimeline} after timeline ${this.#pgTimeline}`);
+    if (
+      view.getUint32(offset + XLP_REM_LEN + 4, true) !== 0 ||
+      (!continues && view.getUint32(offset + XLP_REM_LEN, true) !== 0)
+    )
+      return this.#failPage(pageLsn, 'what is not used is not zero');
     return true;
   }
 

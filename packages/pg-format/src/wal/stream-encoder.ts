@@ -70,7 +70,7 @@ export class WalStreamEncoder {
     return this.#bytes.subarray(0, this.#length);
   }
 
-  /** Appends a record; after an XLOG_SWITCH record the segment is filled with empty pages. */
+  /** Appends a record; after an XLOG_SWITCH record the segment is filled with zeroes, page headers too. PG 15-18: CopyXLogRecordToWAL(), xlog.c. */
   append(spec: RecordSpec): EncodedRecord {
     if (this.endLsn % XLOG_BLCKSZ === 0) this.#pageHeader(0, 0);
     const lsn = this.endLsn;
@@ -153,9 +153,7 @@ export class WalStreamEncoder {
   }
 
   #fillSegment(): void {
-    while (this.endLsn % this.#segmentSize !== 0) {
-      if (this.endLsn % XLOG_BLCKSZ === 0) this.#pageHeader(0, 0);
-      this.#zeroes(XLOG_BLCKSZ - (this.endLsn % XLOG_BLCKSZ));
-    }
+    const written = this.endLsn % this.#segmentSize;
+    if (written > 0) this.#zeroes(this.#segmentSize - written);
   }
 }

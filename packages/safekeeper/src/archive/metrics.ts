@@ -4,6 +4,8 @@ import { Counter, type Registry } from 'prom-client';
 export interface ArchiveMetrics {
   readonly archivedBytes: Counter;
   readonly failures: Counter;
+  readonly damagedSegments: Counter;
+  readonly repairedSegments: Counter;
   readonly trimmedBytes: Counter;
 }
 
@@ -18,6 +20,16 @@ export function archiveMetrics(registry: Registry): ArchiveMetrics {
     failures: new Counter({
       name: 'zenith_safekeeper_wal_archive_failures_total',
       help: 'Attempts to archive WAL that failed, and are made again.',
+      registers: [registry],
+    }),
+    damagedSegments: new Counter({
+      name: 'zenith_safekeeper_wal_damaged_segments_total',
+      help: 'Times that a segment on this disk was found damaged before it was archived. It is not archived from here, and kept.',
+      registers: [registry],
+    }),
+    repairedSegments: new Counter({
+      name: 'zenith_safekeeper_wal_repaired_segments_total',
+      help: 'Damaged segments on this disk that were replaced by what another safekeeper archived.',
       registers: [registry],
     }),
     trimmedBytes: new Counter({

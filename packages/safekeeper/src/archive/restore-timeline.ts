@@ -1,17 +1,10 @@
 import { CorruptionError, type Lsn } from '@zenith/base';
 import { cutHistory, type AcceptorControl, type Configuration, type TimelineIdentity } from '@zenith/consensus';
-import {
-  XLOG_BLCKSZ,
-  XLP_FIRST_IS_CONTRECORD,
-  XLP_INFO,
-  XLP_REM_LEN,
-  maxAlign,
-  walPageHeaderLength,
-} from '@zenith/pg-format';
 import { SafekeeperError } from '../errors.ts';
 import type { TimelineContent } from '../timeline/make-timeline.ts';
 import type { TimelineRegistry } from '../timeline/registry.ts';
 import { RecordEnd } from '../wal-storage/record-end.ts';
+import { firstRecordOf } from './first-record.ts';
 import type { ArchivedSegment, WalArchive } from './wal-archive.ts';
 
 /** Elections held since the last segment was archived are not known any more; the terms of a restored timeline begin beyond any that they can have reached. */
@@ -76,27 +69,46 @@ async function readEnd(archive: WalArchive, identity: TimelineIdentity, last: Ar
       throw new CorruptionError(`segment ${number} of timeline ${identity.timeline} is not in the archive any more`);
     segments.unshift(bytes);
     const segmentStart = number * segmentSize;
-    const isFirst = segmentStart <= timelineStartLsn;
-    const recordLsn = isFirst ? timelineStartLsn : firstRecord(bytes, segmentStart as Lsn, segmentSize);
+    const recordLsn = await firstRecordOf(identity, number, (lsn, into) => {
+      into.set(bytes.subarray(lsn - segmentStart, lsn - segmentStart + into.length));
+      return Promise.resolve();
+    });
     if (recordLsn === undefined) continue; // all of it belongs to one record that began before
-    const recordEnd = new RecordEnd(identity, recordLsn);
-    for (const [i, segment] of segments.entries())
-      recordEnd.scan(i === 0 ? segment.subarray(recordLsn - segmentStart) : segment);
-    const startLsn = (isFirst ? timelineStartLsn : segmentStart) as Lsn;
-    return { startLsn, segments, endLsn: recordEnd.lsn };
+    const endLsn = lastRecordEnd(last.control, recordLsn, segmentStart as Lsn, segments);
+    return { startLsn: Math.max(segmentStart, timelineStartLsn) as Lsn, segments, endLsn };
   }
 }
 
-/** Where the first record that begins in a segment begins; undefined when none is sure to. */
-function firstRecord(bytes: Uint8Array, segmentStart: Lsn, segmentSize: number): Lsn | undefined {
-  const view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
-  for (let at = 0; at + XLOG_BLCKSZ <= bytes.length; at += XLOG_BLCKSZ) {
-    const headerLength = walPageHeaderLength((segmentStart + at) as Lsn, segmentSize);
-    const continued = (view.getUint16(at + XLP_INFO, true) & XLP_FIRST_IS_CONTRECORD) !== 0;
-    const first = headerLength + (continued ? maxAlign(view.getUint32(at + XLP_REM_LEN, true)) : 0);
-    if (first < XLOG_BLCKSZ) return (segmentStart + at + first) as Lsn;
+/**
+ * Decodes archived segments from a record on. All of them were committed to their last byte: only a record that goes on beyond may be without its end.
+ * @param segmentStart where the first of `segments` begins
+ * @throws CorruptionError when something else ends the WAL
+ */
+function lastRecordEnd(
+  { identity, history }: AcceptorControl,
+  recordLsn: Lsn,
+  segmentStart: Lsn,
+  segments: readonly Uint8Array[],
+): Lsn {
+  const recordEnd = new RecordEnd(identity, recordLsn);
+  // As in recovery: the first record of a term is not asked for its link.
+  const termStarts = history.map(({ startLsn }) => startLsn).filter((startLsn) => startLsn > recordLsn);
+  let next: number = recordLsn;
+  for (const [i, segment] of segments.entries()) {
+    const start = segmentStart + i * identity.segmentSize;
+    while (next < start + segment.length) {
+      for (; termStarts[0] === next; termStarts.shift()) if (recordEnd.lsn === next) recordEnd.restart(recordEnd.lsn);
+      const limit = Math.min(start + segment.length, termStarts[0] ?? Number.POSITIVE_INFINITY);
+      recordEnd.scan(segment.subarray(next - start, limit - start));
+      next = limit;
+    }
   }
-  return undefined;
+  if (recordEnd.end !== undefined)
+    throw new CorruptionError(`the archived WAL is not valid: ${recordEnd.end.message}`, {
+      source: `WAL of timeline ${identity.timeline} in the archive`,
+      offset: recordEnd.end.lsn,
+    });
+  return recordEnd.lsn;
 }
 
 function contentOf(

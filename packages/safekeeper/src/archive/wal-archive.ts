@@ -3,7 +3,6 @@ import type { AcceptorControl, TimelineIdentity } from '@zenith/consensus';
 import { parseWalSegmentFileName, walSegmentFileName } from '@zenith/pg-format';
 import {
   bytesSource,
-  checksumFile,
   DELETE_KEYS_MAX,
   fetchBytes,
   fetchObject,
@@ -77,21 +76,24 @@ export class WalArchive {
 
   /**
    * Puts the file of a segment that will not be changed any more; when another safekeeper was quicker, the archive keeps that one's.
+   * @param known length and checksum of the bytes that were verified: a file that has others by now is refused
    * @param replace the archive has another segment of this number, from before the timeline was restored
    * @throws CorruptionError, RemoteStorageError, what reading the file throws
    */
   async put(
     number: number,
     path: string,
+    known: { readonly length: number; readonly crc32c: number },
     control: AcceptorControl,
     { replace, signal }: { readonly replace: boolean; readonly signal: AbortSignal },
   ): Promise<void> {
     const { identity } = control;
-    const known = await checksumFile(path, signal);
-    await this.#storage.put(segmentKey(identity, number, known.crc32c), fileSource(path, known), { signal });
+    const { length, crc32c } = known;
+    await this.#storage.put(segmentKey(identity, number, crc32c), fileSource(path, { length, crc32c }), { signal });
     const text = JSON.stringify({
       format: 1,
-      ...known,
+      length,
+      crc32c,
       control: Buffer.from(encodeControlFile(control)).toString('base64'),
     });
     const key = descriptionKey(identity, number);

@@ -9,7 +9,7 @@ import type { Segments } from './segments.ts';
  * segment's start, or on the beginning's page, passes over it to the first record, as over any other rest of a record. PG 18: xlogreader.c, XLogFindNextRecord().
  * It depends on nothing but the timeline, so that it is the same on every safekeeper. A new buffer.
  */
-function segmentPrefix(identity: TimelineIdentity): Uint8Array {
+export function segmentPrefix(identity: TimelineIdentity): Uint8Array {
   const { timelineStartLsn, segmentSize, systemId } = identity;
   const length = timelineStartLsn % segmentSize;
   const segmentStart = timelineStartLsn - length;
