@@ -27,23 +27,34 @@ export interface DonorAddress {
   readonly httpPort: number;
 }
 
-/** Bound on one question, and on connecting. Unit: milliseconds. */
-const TIMEOUT_MS = 5_000;
+/** A donor that is asked and from which no byte comes for so long is given up; so is one that does not accept a connection for it. How long an answer takes altogether has no bound: a donor under load is slow, and has the timeline all the same. Unit: milliseconds. */
+const STALLED_AFTER_MS = 30_000;
+
+/** Runs out when it was not put back for long enough. */
+export interface StallTimer {
+  /** Puts it back. */
+  refresh(): unknown;
+  /** Ends it. */
+  close(): unknown;
+}
+
+const startStallTimer = (onStalled: () => void): StallTimer => setTimeout(onStalled, STALLED_AFTER_MS);
 
 /** Longest answer that is read: the control file of a timeline that computes were started on 65,536 times is shorter, and so is what is said of 100,000 timelines. Unit: bytes. */
 const ANSWER_LENGTH_MAX = 16 * 1024 * 1024;
 
-/** What a timeline's control file on the donor would say now; undefined when the donor does not know the timeline. @throws SafekeeperError `peer-unavailable`, CorruptionError */
+/** What a timeline's control file on the donor would say now; undefined when the donor does not know the timeline. @param startTimer the donor is given up when that runs out. @throws SafekeeperError `peer-unavailable`, CorruptionError */
 export async function readDonorControl(
   { id, host, httpPort }: DonorAddress,
   tokens: Tokens,
   tenant: TenantId,
   timeline: TimelineId,
+  startTimer: (onStalled: () => void) => StallTimer = startStallTimer,
 ): Promise<AcceptorControl | undefined> {
   const path = `/v1/tenant/${tenant}/timeline/${timeline}/control`;
   const where = `safekeeper ${id} at ${host}:${httpPort}${path}`;
   try {
-    const { status, bytes } = await get({ host, port: httpPort, path }, tokens, timeline);
+    const { status, bytes } = await get({ host, port: httpPort, path }, tokens, timeline, startTimer);
     if (status === 404) return undefined;
     if (status !== 200) throw new Error(`HTTP status ${status}`);
     return decodeControlFile(bytes, where);
@@ -76,14 +87,20 @@ function get(
   { host, port, path }: { readonly host: string; readonly port: number; readonly path: string },
   tokens: Tokens,
   timeline: TimelineId | undefined,
+  startTimer: (onStalled: () => void) => StallTimer = startStallTimer,
 ): Promise<{ readonly status: number; readonly bytes: Uint8Array }> {
-  return new Promise((resolve, reject) => {
+  const stalled = new AbortController();
+  const timer = startTimer(() => stalled.abort(new Error('it stopped to answer')));
+  return new Promise<{ readonly status: number; readonly bytes: Uint8Array }>((resolve, reject) => {
     const headers = bearerHeaders(tokens.token(timeline));
-    const signal = AbortSignal.timeout(TIMEOUT_MS);
+    const { signal } = stalled;
+    signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
     const sent = requestOver(tokens.trust, { host, port, path, headers, signal, agent: false }, (response) => {
       const chunks: Buffer[] = [];
       let length = 0;
+      timer.refresh();
       response.on('data', (chunk: Buffer) => {
+        timer.refresh();
         length += chunk.length;
         if (length > ANSWER_LENGTH_MAX)
           response.destroy(new Error(`an answer of more than ${ANSWER_LENGTH_MAX} bytes`));
@@ -94,7 +111,7 @@ function get(
     });
     sent.on('error', reject);
     sent.end();
-  });
+  }).finally(() => timer.close());
 }
 
 /** Begins to read the committed WAL of a timeline from the donor. @throws what {@link WalStreamReader.open} throws */
@@ -112,7 +129,7 @@ export function openDonorWal(
     options: `-c zenith.tenant=${tenant} -c zenith.timeline=${timeline}`,
   };
   return WalStreamReader.open(
-    { host, port, parameters, password: tokens.token(timeline), trust: tokens.trust, timeoutMs: TIMEOUT_MS },
+    { host, port, parameters, password: tokens.token(timeline), trust: tokens.trust, timeoutMs: STALLED_AFTER_MS },
     from,
   );
 }
