@@ -12,7 +12,7 @@ import {
 } from '@zenith/control-plane';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { buildProgram } from './program.ts';
-import { spawnZenith, zenith } from './zenith.test-support.ts';
+import { everyCommand, spawnZenith, zenith } from './zenith.test-support.ts';
 
 // A repository in which nothing runs: what the command says, prints and exits with needs no more.
 let folder: string;
@@ -347,48 +347,20 @@ describe('a failure is one line on standard error', () => {
 });
 
 describe('--help', () => {
-  const commands = [
-    [],
-    ['init'],
-    ['start'],
-    ['stop'],
-    ['restart'],
-    ['status'],
-    ['pg'],
-    ['pg', 'create'],
-    ['pg', 'start'],
-    ['pg', 'stop'],
-    ['pg', 'list'],
-    ['branch'],
-    ['branch', 'delete'],
-    ['branch', 'rename'],
-    ['branch', 'reset'],
-    ['branch', 'restore'],
-    ['branch', 'protect'],
-    ['branch', 'unprotect'],
-    ['lsn'],
-    ['config'],
-    ['config', 'set'],
-    ['gc'],
-    ['lease'],
-    ['lease', 'take'],
-    ['lease', 'list'],
-    ['lease', 'release'],
-    ['psql'],
-    ['page'],
-    ['auth', 'token'],
-    ['auth', 'keys'],
-    ['auth', 'rotate'],
-    ['auth', 'revoke'],
-    ['auth', 'certificates'],
-    ['up'],
-  ];
+  const commands = everyCommand().map((one) => ({ ...one, name: ['zenith', ...one.words].join(' ') }));
 
-  test.each(commands)('zenith %s %s', async (...args) => {
-    const { exitCode, stdout, stderr } = await zenith(empty, ...args, '--help');
+  test.each(commands)('$name', async ({ words, name, command, acts }) => {
+    const { exitCode, stdout, stderr } = await zenith(empty, ...words, '--help');
     expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: '' });
-    expect(stdout).toContain(`Usage: zenith${args.map((arg) => ` ${arg}`).join('')}`);
-    if (args.length > 0 && args.join() !== 'pg') expect(stdout).toMatch(/Examples:\n {2}\$ zenith /);
+    expect(stdout).toContain(`Usage: ${name} `);
+    for (const { description } of [...command.options, ...command.registeredArguments])
+      expect(description).not.toBe('');
+    expect(command.description()).not.toBe('');
+    if (!acts) return;
+    expect(command.options.map(({ long }) => long)).toEqual(expect.arrayContaining(['--json', '--dir']));
+    const examples = Array.from(stdout.matchAll(/^ {2}\$ (.*)$/gm), ([, example]) => example);
+    expect(examples.length).toBeGreaterThan(0);
+    for (const example of examples) expect(`${example} `).toContain(`${name} `);
   });
 
   test('names the defaults', async () => {

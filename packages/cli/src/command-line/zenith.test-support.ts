@@ -1,6 +1,8 @@
 import { spawn } from 'node:child_process';
 import { join } from 'node:path';
 import { PassThrough } from 'node:stream';
+import type { Command } from 'commander';
+import { buildProgram } from './program.ts';
 import { runCommandLine } from './run.ts';
 
 /** How a run of the command ended. */
@@ -42,4 +44,25 @@ export async function zenith(folder: string, ...args: readonly string[]): Promis
   const exitCode = await runCommandLine(args, around, '0.0.0');
   const text = (stream: PassThrough): string => String(stream.read() ?? '');
   return { exitCode, stdout: text(stdout), stderr: text(stderr) };
+}
+
+/** A command of the program. */
+export interface NamedCommand {
+  /** The words that name it; none for `zenith` itself. */
+  readonly words: readonly string[];
+  readonly command: Command;
+  /** Whether it does something itself; otherwise it only holds others. */
+  readonly acts: boolean;
+}
+
+/** Every command there is, as the program has them: what is added to it is in here. */
+export function everyCommand(): readonly NamedCommand[] {
+  const { stdout, stderr } = process;
+  const around = { stdout, stderr, folder: '.', signal: new AbortController().signal };
+  const from = (command: Command, words: readonly string[]): NamedCommand[] => [
+    // One that only holds others has no options; those that do something have --json at least, unless it was forgotten.
+    { words, command, acts: command.commands.length === 0 || (words.length > 0 && command.options.length > 0) },
+    ...command.commands.flatMap((child) => from(child, [...words, child.name()])),
+  ];
+  return from(buildProgram(around, '0.0.0'), []);
 }
