@@ -63,6 +63,7 @@ async function verify(
         .slice(0, 40),
       differenceCount: sum((one) => one.differenceCount),
       unsupportedPages: sum((one) => one.unsupportedPages),
+      missingPages: sum((one) => one.missingPages),
       mapPagesBehind: sum((one) => one.mapPagesBehind),
     },
   };

@@ -34,6 +34,8 @@ export interface RunReport {
     readonly differences: readonly string[];
     readonly differenceCount: number;
     readonly unsupportedPages: number;
+    /** Pages that a compute never fetched, so that there was nothing to compare. Absent in older reports. */
+    readonly missingPages?: number;
     readonly mapPagesBehind: number;
   };
 }
@@ -64,8 +66,5 @@ function differencesOf(report: RunReport): string[] {
       ? [`${cluster.differenceCount} differences in the cluster; the first are`]
       : []),
     ...cluster.differences.map((text) => `cluster ${text}`),
-    ...(cluster.unsupportedPages > 0
-      ? [`${cluster.unsupportedPages} pages could not be rebuilt for records that redo does not know`]
-      : []),
   ];
 }

@@ -27,7 +27,7 @@ export function formatRun(report: RunReport): string {
         .map((name) => (unreachableReason(name) === undefined ? name : `${name} (cannot be)`))
         .join(', ') || 'none'
     }`,
-    `  whole cluster, at ${cluster.comparisons} LSNs: ${cluster.relationPages} relation pages, ${cluster.slruPages} SLRU pages, ${cluster.files} files; ${cluster.differenceCount} differences`,
+    `  whole cluster, at ${cluster.comparisons} LSNs: ${cluster.relationPages} relation pages, ${cluster.slruPages} SLRU pages, ${cluster.files} files; ${cluster.differenceCount} differences; ${cluster.missingPages ?? 'unknown'} pages not local`,
   );
   const failures = failuresOf(report);
   lines.push(

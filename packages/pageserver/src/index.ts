@@ -9,4 +9,11 @@ export { TimelineStore, type NewTimeline, type StoreOptions } from './timeline/t
 export { type Timeline } from './timeline/timeline.ts';
 export { ingestLocalWal } from './verify/local-wal.ts';
 export { LayerWorkerPool } from './workers/layer-worker-pool.ts';
-export { compareWithDataDirectory, type Comparison, type Difference, type MissingBlocks } from './verify/compare.ts';
+export {
+  compareWithDataDirectory,
+  type Comparison,
+  type ComparisonOptions,
+  type Difference,
+  type EarlierCheckpoint,
+  type MissingBlocks,
+} from './verify/compare.ts';

@@ -1,9 +1,8 @@
 import { closeSync, existsSync, openSync, readFileSync, readSync } from 'node:fs';
 import { join } from 'node:path';
-import { CorruptionError, ZenithError, type Lsn } from '@zenith/base';
+import { CorruptionError, INVALID_LSN, ZenithError, formatLsn, type Lsn } from '@zenith/base';
 import {
   BLCKSZ,
-  FIRST_OFFSET_NUMBER,
   RELMAPPER_FILENAME,
   RM_SPGIST_ID,
   RM_SEQ_ID,
@@ -11,12 +10,15 @@ import {
   VISIBILITYMAP_FORKNUM,
   allocatePage,
   databasePath,
-  linePointer,
-  lpOffset,
+  decodeCheckPoint,
+  decodeControlFile,
   pageIsNew,
+  pageLsn,
   relationPath,
   slruFileName,
   twoPhaseFileName,
+  type CheckPoint,
+  type ControlFile,
   type Page,
 } from '@zenith/pg-format';
 import { firstDifference, maskPage, pageResourceManager, type Inconsistency } from '@zenith/redo';
@@ -31,8 +33,13 @@ import {
 import { decodeSize } from '../ingest/object-sizes.ts';
 import { SLRU_GEOMETRY } from '../ingest/slru-geometry.ts';
 import { decodeTablespace } from '../ingest/tablespace-location.ts';
+import type { ObjectId } from '../key-space/object-table.ts';
 import { ObjectKind, type SlruKind } from '../key-space/object.ts';
+import { postgresRedo } from '../timeline/redo.ts';
 import type { Timeline } from '../timeline/timeline.ts';
+import { compareCountersAfter, compareCountersBefore, compareParameters } from './compare-counters.ts';
+import { compareMapPage, mapPageAtMost } from './map-page.ts';
+import { maskSequenceState, sequenceStatesAgree } from './sequence-page.ts';
 import { SlruMask } from './slru-mask.ts';
 
 // SpGistMetaPageData: magic number u32 @24, last used pages 8 × (block u32, free space i32) @28: a cache that is not logged.  PG 18: spgist_private.h; spgutils.c, SpGistUpdateMetaPage()
@@ -42,8 +49,10 @@ const SPGIST_LAST_USED_PAGES_END = SPGIST_LAST_USED_PAGES + 8 * 8;
 /** Most differences that are kept; more are only counted. */
 const DIFFERENCES_MAX = 100;
 
-const SEQUENCE_TUPLE_HEADER = 24,
-  SEQUENCE_TUPLE_DATA = 17;
+/** So much of a map page's history is read at most. Unit: values; bytes. */
+const MAP_PAGE_HISTORY = { valuesMax: 10_000_000, bytesMax: 1024 ** 3 };
+
+const CONTROL_FILE = 'global/pg_control';
 
 /** One thing that a timeline and a data directory do not agree on. */
 export interface Difference {
@@ -59,9 +68,11 @@ export interface Comparison {
   readonly differences: readonly Difference[];
   /** How many there are. */
   readonly differenceCount: number;
-  /** Pages whose records redo does not know yet: not compared. */
+  /** Pages whose records redo does not know; each is a difference, too. */
   readonly unsupportedPages: number;
-  /** Pages of visibility maps in which the timeline lacks bits that the server has set; legal, see {@link compareWithDataDirectory}. */
+  /** Pages that the server's files do not have, so that there was nothing to compare. */
+  readonly missingPages: number;
+  /** Pages of visibility maps in which the timeline lacks bits that the server has set and its WAL does not: the only legal ones, see {@link mapPageAtMost}. */
   readonly mapPagesBehind: number;
   /** Relation forks that were compared. */
   readonly forks: number;
@@ -79,18 +90,34 @@ export type MissingBlocks = (
   block: number,
 ) => boolean;
 
+/** A control file as it was after a checkpoint while the server still ran. */
+export interface EarlierCheckpoint {
+  readonly controlFile: ControlFile;
+  /** Behind the end of the checkpoint, before any transaction after it. */
+  readonly lsn: Lsn;
+}
+
+/** How to compare. */
+export interface ComparisonOptions {
+  /** Which blocks the files do not have; none when left out. */
+  readonly isMissing?: MissingBlocks;
+  /** Checkpoints before the last one whose counters are compared, too. From its begin to its `lsn` the server must have been idle. */
+  readonly earlier?: readonly EarlierCheckpoint[];
+}
+
 /**
  * Compares everything that a timeline has at `lsn` with the files of a data directory whose server wrote the same WAL and has been shut down, or has checkpointed and been idle since.
- * What may legally differ is masked: in pages what PostgreSQL's own consistency check masks; pages of zeroes at the end of a fork, which a server adds without logging them; bits
- * of a visibility map that only the server has set (counted); how far a sequence is within what it has logged ahead; what lies in SLRUs behind the counters. Free-space maps and unlogged relations are not compared.
+ * What may legally differ is masked: in pages what PostgreSQL's own consistency check masks; pages of zeroes at the end of a fork, which a server adds without logging them; how far a sequence is within what it has logged ahead; bits of a visibility
+ * map where the server's WAL does not have them (counted); the multixact offset that is next. The counters are compared twice: where the checkpoint begins, before its record has given them to the timeline, and behind it. Free-space maps and unlogged relations
+ * are not kept and not compared.
  */
 export function compareWithDataDirectory(
   timeline: Timeline,
   lsn: Lsn,
   path: string,
-  isMissing: MissingBlocks = () => false,
+  options: ComparisonOptions = {},
 ): Comparison {
-  return new Comparer(timeline, lsn, path, isMissing).run();
+  return new Comparer(timeline, lsn, path, options).run();
 }
 
 class Comparer {
@@ -100,6 +127,7 @@ class Comparer {
   readonly #differences: Difference[] = [];
   #differenceCount = 0;
   #unsupportedPages = 0;
+  #missingPages = 0;
   #mapPagesBehind = 0;
   #forks = 0;
   #relationPages = 0;
@@ -108,16 +136,20 @@ class Comparer {
   readonly #expected = allocatePage();
   readonly #actual = allocatePage();
 
-  readonly #isMissing: MissingBlocks;
+  readonly #redo = postgresRedo();
+  readonly #options: ComparisonOptions;
+  readonly #controlFile: ControlFile;
 
-  constructor(timeline: Timeline, lsn: Lsn, path: string, isMissing: MissingBlocks) {
-    this.#isMissing = isMissing;
+  constructor(timeline: Timeline, lsn: Lsn, path: string, options: ComparisonOptions) {
     this.#timeline = timeline;
     this.#lsn = lsn;
     this.#path = path;
+    this.#options = options;
+    this.#controlFile = decodeControlFile(readFileSync(join(path, CONTROL_FILE)));
   }
 
   run(): Comparison {
+    this.#compareControlFile();
     this.#compareRelations();
     this.#compareSlrus();
     this.#compareSmallFiles();
@@ -125,6 +157,7 @@ class Comparer {
       differences: this.#differences,
       differenceCount: this.#differenceCount,
       unsupportedPages: this.#unsupportedPages,
+      missingPages: this.#missingPages,
       mapPagesBehind: this.#mapPagesBehind,
       forks: this.#forks,
       relationPages: this.#relationPages,
@@ -136,6 +169,32 @@ class Comparer {
   #report(where: string, what: string): void {
     this.#differenceCount++;
     if (this.#differences.length < DIFFERENCES_MAX) this.#differences.push({ where, what });
+  }
+
+  #compareControlFile(): void {
+    const { earlier = [] } = this.#options;
+    for (const { controlFile, lsn } of [...earlier, { controlFile: this.#controlFile, lsn: this.#lsn }]) {
+      const { redo } = controlFile.checkPointCopy;
+      // A server that has not run since it was imported has a checkpoint with nothing before it.
+      if (redo >= this.#timeline.initialLsn)
+        this.#reportCounters(redo, compareCountersBefore(this.#checkPoint(redo), controlFile));
+      this.#reportCounters(lsn, compareCountersAfter(this.#checkPoint(lsn), controlFile));
+    }
+    const parameters = decodeControlFile(this.#readSmall(ObjectKind.controlFile, this.#lsn));
+    for (const what of compareParameters(parameters, this.#controlFile)) this.#report(CONTROL_FILE, what);
+  }
+
+  #reportCounters(lsn: Lsn, lines: readonly string[]): void {
+    for (const what of lines) this.#report(`${CONTROL_FILE} at ${formatLsn(lsn)}`, what);
+  }
+
+  #checkPoint(lsn: Lsn): CheckPoint {
+    const bytes = this.#readSmall(ObjectKind.checkpoint, lsn);
+    return decodeCheckPoint(this.#timeline.pgMajor, new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength), 0);
+  }
+
+  #readSmall(kind: ObjectKind, lsn: Lsn): Uint8Array {
+    return this.#timeline.readSmall(this.#timeline.find(kind, 0, 0, 0, 0), lsn) ?? new Uint8Array(0);
   }
 
   #compareRelations(): void {
@@ -165,57 +224,61 @@ class Comparer {
     const file = fork.segments[0] as string;
     if (size > fork.blocks) this.#report(file, `the timeline has ${size} blocks, the file has ${fork.blocks}`);
     this.#eachPage(fork.segments, (block) => {
-      if (this.#isMissing(fork, block)) return;
+      if (this.#options.isMissing?.(fork, block) === true) {
+        this.#missingPages++;
+        return;
+      }
       this.#relationPages++;
       if (block >= size) {
         if (!isEmpty(this.#expected, fork.fork))
           this.#report(`${file} block ${block}`, `the timeline has only ${size} blocks, and this page is not empty`);
         return;
       }
-      try {
-        this.#timeline.readPage(object, block, this.#lsn, this.#actual);
-      } catch (error) {
-        if (error instanceof ZenithError && error.code === 'unsupported-record') this.#unsupportedPages++;
-        else if (error instanceof ZenithError || error instanceof CorruptionError)
-          this.#report(`${file} block ${block}`, error.message);
-        else throw error;
-        return;
-      }
-      const difference =
-        fork.fork === VISIBILITYMAP_FORKNUM ? this.#compareMapPage() : this.#compareRelationPage(block);
-      if (difference !== undefined) this.#report(`${file} block ${block}`, describe(difference));
+      this.#comparePage(`${file} block ${block}`, object, block, () =>
+        fork.fork === VISIBILITYMAP_FORKNUM ? this.#compareMapPage(object, block) : this.#compareRelationPage(block),
+      );
     });
   }
 
-  #compareRelationPage(block: number): Inconsistency | undefined {
-    const rmid = pageResourceManager(this.#expected);
-    if (rmid === RM_SPGIST_ID && block === 0) {
-      for (const page of [this.#expected, this.#actual])
-        page.bytes.fill(0, SPGIST_LAST_USED_PAGES, SPGIST_LAST_USED_PAGES_END);
+  /** Reads a page of the timeline into `#actual` and compares it. A page that cannot be read or masked is a difference. */
+  #comparePage(where: string, object: ObjectId, block: number, compare: () => Inconsistency | undefined): void {
+    try {
+      this.#timeline.readPage(object, block, this.#lsn, this.#actual);
+      const difference = compare();
+      if (difference !== undefined) this.#report(where, describe(difference));
+    } catch (error) {
+      if (!(error instanceof ZenithError || error instanceof CorruptionError || error instanceof RangeError))
+        throw error;
+      if (error instanceof ZenithError && error.code === 'unsupported-record') this.#unsupportedPages++;
+      this.#report(where, error.message);
     }
-    for (const page of [this.#expected, this.#actual]) {
-      maskPage(this.#timeline.pgMajor, rmid, page, block);
-      if (rmid === RM_SEQ_ID) maskSequence(page);
-    }
-    return firstDifference(this.#expected, this.#actual);
   }
 
-  /**
-   * A page of a visibility map is its bits. One that is set must be set on the server, or rows would be taken for visible that are not. One that is not set costs a look at the heap: it
-   * happens where the server's own WAL does not have the bits (log_newpage_buffer() of RelationCopyStorageUsingBuffer() leaves a map's content out as a hole).
-   */
-  #compareMapPage(): Inconsistency | undefined {
-    const expected = this.#expected.bytes;
-    const actual = this.#actual.bytes;
-    let isBehind = false;
-    for (let offset = SIZE_OF_PAGE_HEADER; offset < BLCKSZ; offset++) {
-      const theirs = expected[offset] as number;
-      const ours = actual[offset] as number;
-      if ((ours & ~theirs) !== 0) return { offset, expected: theirs, actual: ours };
-      if (ours !== theirs) isBehind = true;
+  #compareRelationPage(block: number): Inconsistency | undefined {
+    const expected = this.#expected;
+    const actual = this.#actual;
+    const rmid = pageResourceManager(expected);
+    if (rmid === RM_SPGIST_ID && block === 0) {
+      for (const page of [expected, actual]) page.bytes.fill(0, SPGIST_LAST_USED_PAGES, SPGIST_LAST_USED_PAGES_END);
     }
+    if (rmid === RM_SEQ_ID && sequenceStatesAgree(expected, actual)) {
+      maskSequenceState(expected);
+      maskSequenceState(actual);
+    }
+    for (const page of [expected, actual]) maskPage(this.#timeline.pgMajor, rmid, page, block);
+    return firstDifference(expected, actual);
+  }
+
+  #compareMapPage(object: ObjectId, block: number): Inconsistency | undefined {
+    const { difference, isBehind } = compareMapPage(this.#expected, this.#actual, () =>
+      mapPageAtMost(
+        this.#timeline.pgMajor,
+        this.#redo,
+        this.#timeline.pageHistory(object, block, this.#lsn, MAP_PAGE_HISTORY).values,
+      ),
+    );
     if (isBehind) this.#mapPagesBehind++;
-    return undefined;
+    return difference;
   }
 
   #compareSlrus(): void {
@@ -223,7 +286,7 @@ class Comparer {
     this.#timeline.scan(ObjectKind.slruSize, this.#lsn, ({ spc, rel }, value) => {
       unseen.set(`${SLRU_GEOMETRY[spc as SlruKind].directory}/${slruFileName(rel)}`, decodeSize(value));
     });
-    const mask = new SlruMask(this.#timeline, this.#lsn);
+    const mask = new SlruMask(this.#controlFile.checkPointCopy);
     for (const { slru, segment, pages, path } of listSlruFiles(this.#path)) {
       const size = unseen.get(path);
       unseen.delete(path);
@@ -236,11 +299,11 @@ class Comparer {
       this.#eachPage([path], (block) => {
         if (size === undefined || block >= size) return;
         this.#slruPages++;
-        this.#timeline.readPage(object, block, this.#lsn, this.#actual);
-        mask.apply(slru, segment, block, this.#expected);
-        mask.apply(slru, segment, block, this.#actual);
-        const difference = firstDifference(this.#expected, this.#actual);
-        if (difference !== undefined) this.#report(`${path} page ${block}`, describe(difference));
+        this.#comparePage(`${path} page ${block}`, object, block, () => {
+          mask.apply(slru, segment, block, this.#expected);
+          mask.apply(slru, segment, block, this.#actual);
+          return firstDifference(this.#expected, this.#actual);
+        });
       });
     }
     for (const path of unseen.keys()) this.#report(path, 'the timeline has this segment, the file does not exist');
@@ -312,19 +375,11 @@ class Comparer {
   }
 }
 
-/** True for a page that says nothing: never initialised, or a page of a visibility map without bits. */
+/** True for a page that says nothing: never initialised, or a page of a visibility map without bits that no record ever changed. */
 function isEmpty(page: Page, fork: number): boolean {
-  if (fork !== VISIBILITYMAP_FORKNUM) return pageIsNew(page) && page.bytes.every((byte) => byte === 0);
+  if (page.bytes.every((byte) => byte === 0)) return true;
+  if (fork !== VISIBILITYMAP_FORKNUM || pageIsNew(page) || pageLsn(page) !== INVALID_LSN) return false;
   return page.bytes.subarray(SIZE_OF_PAGE_HEADER).every((byte) => byte === 0);
-}
-
-/**
- * A sequence logs its state up to 32 values ahead, so that it does not log each: what is in its page is behind what the WAL says. Its tuple: last_value i64, log_cnt i64, is_called u8. PG: SEQ_LOG_VALS,
- * sequence.c
- */
-function maskSequence(page: Page): void {
-  const data = lpOffset(linePointer(page, FIRST_OFFSET_NUMBER)) + SEQUENCE_TUPLE_HEADER;
-  page.bytes.fill(0, data, data + SEQUENCE_TUPLE_DATA);
 }
 
 function describe({ offset, expected, actual }: Inconsistency): string {

@@ -1,7 +1,20 @@
 import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { parseLsn } from '@zenith/base';
-import { allocatePage, pageChecksum, pageIsNew, storedPageChecksum } from '@zenith/pg-format';
+import {
+  COMMIT_TS_XACTS_PER_PAGE,
+  MULTIXACT_MEMBERS_PER_PAGE,
+  SIZE_OF_COMMIT_TS_ENTRY,
+  allocatePage,
+  decodeControlFile,
+  encodeControlFile,
+  multixactMemberByte,
+  pageChecksum,
+  pageIsNew,
+  relationPath,
+  storedPageChecksum,
+  type CheckPoint,
+  type ControlFile,
+} from '@zenith/pg-format';
 import { SAMPLED_MAJORS, StockPostgres } from '@zenith/testing';
 import { afterEach, describe, expect, it } from 'vitest';
 import { inspectCluster } from '../import/cluster.ts';
@@ -10,6 +23,16 @@ import { decodeSize } from '../ingest/object-sizes.ts';
 import { ObjectKind } from '../key-space/object.ts';
 import { storePageSource } from '../page-service/store-source.ts';
 import { Oracle } from './oracle.test-support.ts';
+
+/** Where a multixact member is in its segment file. */
+function multixactMember(offset: number): number {
+  return Math.floor(offset / MULTIXACT_MEMBERS_PER_PAGE) * 8192 + multixactMemberByte(offset);
+}
+
+/** Where the timestamp of a transaction is in its segment file. */
+function commitTimestamp(xid: number): number {
+  return Math.floor(xid / COMMIT_TS_XACTS_PER_PAGE) * 8192 + (xid % COMMIT_TS_XACTS_PER_PAGE) * SIZE_OF_COMMIT_TS_ENTRY;
+}
 
 let oracle: Oracle | undefined;
 afterEach(async () => {
@@ -140,32 +163,218 @@ describe.each(SAMPLED_MAJORS)('PostgreSQL %i', (major) => {
     await server.query('alter database by_copy set tablespace place');
     await server.query(`create tablespace unused location '${oracle.directoryForServer()}'`);
     await server.query('drop tablespace unused');
-    const { differences, unsupportedPages, forks } = await oracle.stopAndCompare();
+    const { differences, unsupportedPages, missingPages, mapPagesBehind, forks } = await oracle.stopAndCompare();
     expect(differences).toEqual([]);
     expect(unsupportedPages).toBe(0);
+    expect(missingPages).toBe(0);
+    expect(mapPagesBehind).toBeGreaterThan(20); // those of the databases whose pages are in the WAL
     expect(forks).toBeGreaterThan(1800);
   });
 
-  it('gives the counters that the server itself writes at its shutdown, from the records before that', async () => {
-    oracle = await Oracle.start(major);
+  it('has the counters of the server where its checkpoints begin, from the records before alone', async () => {
+    oracle = await Oracle.start(major, { track_commit_timestamp: 'on', checkpoint_timeout: '1d' });
     const { server } = oracle;
-    await server.query('create table t (id int primary key)');
-    for (let i = 0; i < 50; i++) await server.query(`insert into t values (${i})`);
+    const move = async (round: number): Promise<void> => {
+      await server.query(`create table t${round} (id int primary key); insert into t${round} values (1)`);
+      const clients = await Promise.all([server.connect(), server.connect(), server.connect()]);
+      for (const client of clients) await client.query(`begin; select * from t${round} for key share`);
+      for (const client of clients) await client.query('commit');
+      await Promise.all(clients.map((client) => client.end()));
+      await server.query('select lo_create(0) from generate_series(1, 9000)'); // more oids than are logged ahead
+      await server.query('begin; select lo_create(0); savepoint a; select lo_create(0); release a; commit');
+      await server.query('begin; select lo_create(0); savepoint a; select lo_create(0); rollback');
+    };
+    await move(1);
+    const imported = oracle.controlFile().checkPointCopy;
+    await server.query('checkpoint');
+    const controlFile = oracle.controlFile();
+    await oracle.follow();
+    const online = { controlFile, lsn: oracle.timeline.lastRecordLsn };
+    await move(2);
+    // Every database can do without the old transactions: the server raises the oldest counters and writes no record of it.
+    await server.query('alter database template0 allow_connections true');
+    for (const database of ['template0', 'template1', 'postgres']) await server.query('vacuum (freeze)', database);
+    const { differences } = await oracle.stopAndCompare({ earlier: [online] });
+    expect(differences).toEqual([]);
+    const [first, second, third] = [imported, controlFile.checkPointCopy, oracle.controlFile().checkPointCopy];
+    const always = ['nextXid', 'nextOid', 'nextMulti', 'nextMultiOffset', 'newestCommitTsXid'] as const;
+    expect(always.filter((name) => !(first[name] < second[name] && second[name] < third[name]))).toEqual([]);
+    const atLast = ['oldestXid', 'oldestMulti', 'oldestCommitTsXid'] as const;
+    expect(atLast.filter((name) => !(second[name] < third[name]))).toEqual([]);
+  });
+
+  it('finds each thing in which the files are not what the timeline has', async () => {
+    oracle = await Oracle.start(major, { track_commit_timestamp: 'on' });
+    const { server } = oracle;
+    await server.query(`
+      create table t (id int primary key, v text);
+      insert into t select g, 'row' from generate_series(1, 1000) g;
+      create sequence s;
+      select nextval('s');
+      create table all_visible as select g as id from generate_series(1, 10000) g`);
+    await server.query('vacuum t, all_visible');
     const clients = await Promise.all([server.connect(), server.connect()]);
     for (const client of clients) await client.query('begin; select * from t for key share');
     for (const client of clients) await client.query('commit');
     await Promise.all(clients.map((client) => client.end()));
-    const row = (await server.query('select pg_switch_wal()::text as lsn'))[0] as { lsn: string };
-    await server.query('checkpoint');
-    await oracle.follow();
-    expect(oracle.timeline.lastRecordLsn).toBeGreaterThan(parseLsn(row.lsn));
-    const before = oracle.counters();
-    await server.stop();
-    await oracle.follow();
-    const after = oracle.counters();
-    expect({ ...before, nextOid: 0 }).toEqual({ ...after, nextOid: 0 });
-    expect(before.nextOid).toBeGreaterThanOrEqual(after.nextOid);
-    expect(after.nextMulti).toBeGreaterThan(1);
+    const fileOf = async (name: string): Promise<string> =>
+      (await server.query(`select pg_relation_filepath('${name}') as file`))[0]?.['file'] as string;
+    const [heap, sequence, index, visible] = [
+      await fileOf('t'),
+      await fileOf('s'),
+      await fileOf('t_pkey'),
+      `${await fileOf('all_visible')}_vm`,
+    ];
+    expect((await oracle.stopAndCompare()).differences).toEqual([]);
+
+    const { nextXid, nextOid, nextMulti, nextMultiOffset, oldestXid, newestCommitTsXid } =
+      oracle.controlFile().checkPointCopy;
+    type Change = (bytes: Buffer) => Uint8Array;
+    /** What is found with files as `changes` make them, the change's name before the block's. */
+    const found = (changes: Readonly<Record<string, Change>>): string[] => {
+      const originals = Object.keys(changes).map((file) => {
+        const path = join(server.dataDirectory, file);
+        return { file, path, bytes: readFileSync(path) };
+      });
+      for (const { file, path, bytes } of originals) writeFileSync(path, changes[file]?.(Buffer.from(bytes)) ?? bytes);
+      try {
+        return (oracle as Oracle)
+          .compare()
+          .differences.map(({ where, what }) =>
+            `${where}: ${what.replace(/: PostgreSQL has .*/, '')}`.replace(
+              /^global\/pg_control at [0-9A-F/]+/,
+              'counter',
+            ),
+          );
+      } finally {
+        for (const { path, bytes } of originals) writeFileSync(path, bytes);
+      }
+    };
+    /** A bit turned over. */
+    const flip =
+      (at: number): Change =>
+      (bytes) => {
+        bytes[at] = (bytes[at] ?? 0) ^ 1;
+        return bytes;
+      };
+    const control =
+      (counters: Partial<CheckPoint>, change: Partial<ControlFile> = {}): Change =>
+      (bytes) => {
+        const file = decodeControlFile(bytes);
+        return encodeControlFile({ ...file, ...change, checkPointCopy: { ...file.checkPointCopy, ...counters } });
+      };
+    const [clog, offsets, members, commitTs] = [
+      'pg_xact/0000',
+      'pg_multixact/offsets/0000',
+      'pg_multixact/members/0000',
+      'pg_commit_ts/0000',
+    ] as const;
+    const slru = (file: string, at: number): string => `${file} page ${Math.floor(at / 8192)}: byte ${at % 8192}`;
+    const sequenceTuple = 8192 - 8 - 48 + 24; // last_value, and what is left of the values logged ahead 8 bytes behind it
+    const pages = readFileSync(join(server.dataDirectory, heap)).length / 8192;
+
+    // One of each. The counters are compared where the shutdown begins, and behind it.
+    const [lastXid, lastOffset, lastMember, lastTimestamp] = [
+      Math.floor((Number(nextXid) - 1) / 4),
+      (nextMulti - 1) * 4,
+      multixactMember(nextMultiOffset - 1),
+      commitTimestamp(newestCommitTsXid),
+    ];
+    expect(
+      found({
+        [heap]: flip(8191),
+        [index]: flip(8192 + 40),
+        [sequence]: flip(sequenceTuple + 16),
+        [visible]: flip(24),
+        [clog]: flip(lastXid),
+        [offsets]: flip(lastOffset),
+        [members]: flip(lastMember),
+        [commitTs]: flip(lastTimestamp),
+        'global/pg_filenode.map': flip(20),
+        'base/1/PG_VERSION': flip(0),
+        'global/pg_control': control(
+          { nextXid: nextXid + 1n, nextMultiOffset: nextMultiOffset + 1, newestCommitTsXid: newestCommitTsXid + 1 },
+          { maxPreparedXacts: 21 },
+        ),
+      }).toSorted(),
+    ).toEqual(
+      [
+        `${heap} block 0: byte 8191`,
+        `${index} block 1: byte 40`,
+        `${sequence} block 0: byte ${sequenceTuple}`,
+        `${visible} block 0: byte 24`,
+        slru(clog, lastXid),
+        slru(offsets, lastOffset),
+        slru(members, lastMember),
+        slru(commitTs, lastTimestamp),
+        'global/pg_filenode.map: the content differs',
+        'base/1/PG_VERSION: the content differs',
+        ...['nextXid', 'nextMultiOffset', 'newestCommitTsXid'].flatMap((name) => [
+          `counter: ${name}`,
+          `counter: ${name}`,
+        ]),
+        'global/pg_control: maxPreparedXacts',
+      ].toSorted(),
+    );
+    // Too short; no whole step of the sequence; a bit of the map that the timeline lacks without a reason; what lies behind the counters.
+    const [behindXids, behindMembers] = [Math.floor(Number(nextXid) / 4) + 1, multixactMember(nextMultiOffset)];
+    expect(
+      found({
+        [heap]: (bytes) => bytes.subarray(0, -8192),
+        [sequence]: flip(sequenceTuple + 8),
+        [visible]: flip(8191),
+        [clog]: flip(behindXids),
+        [offsets]: flip(nextMulti * 4),
+        [members]: flip(behindMembers),
+        'global/pg_control': control({ nextOid: nextOid - 8193, oldestXid: oldestXid - 1, oldestMultiDb: 77 }),
+      }).toSorted(),
+    ).toEqual(
+      [
+        `${heap}: the timeline has ${pages} blocks, the file has ${pages - 1}`,
+        `${sequence} block 0: byte ${sequenceTuple}`,
+        `${visible} block 0: byte 8191`,
+        slru(clog, behindXids),
+        slru(offsets, nextMulti * 4),
+        slru(members, behindMembers),
+        ...['nextOid', 'nextOid', 'oldestXid', 'oldestXid', 'oldestMultiDb'].map((name) => `counter: ${name}`),
+      ].toSorted(),
+    );
+    // Too long; the LSN of the map; what is comparable of an SLRU is said by the counters of the control file.
+    const forgetNext: Change = (bytes) => {
+      bytes.writeUInt32LE(0, nextMulti * 4);
+      return bytes;
+    };
+    expect(
+      found({
+        [heap]: (bytes) => Buffer.concat([bytes, Buffer.alloc(8192, 1)]),
+        [visible]: flip(4),
+        [offsets]: forgetNext,
+        'global/pg_control': control({ nextMulti: nextMulti + 5 }),
+      }).toSorted(),
+    ).toEqual(
+      [
+        `${heap} block ${pages}: the timeline has only ${pages} blocks, and this page is not empty`,
+        `${visible} block 0: byte 4`,
+        slru(offsets, nextMulti * 4),
+        'counter: nextMulti',
+        'counter: nextMulti',
+      ].toSorted(),
+    );
+    // What is legal: a page of zeroes at the end, a checksum, the next multixact's offset not known yet.
+    expect(
+      found({
+        [heap]: (bytes) => flip(8)(Buffer.concat([bytes, Buffer.alloc(8192)])),
+        [offsets]: forgetNext,
+        'global/pg_control': control({}, { state: 6, time: 1 }),
+      }),
+    ).toEqual([]);
+
+    const { missingPages, differences } = oracle.compare({
+      isMissing: ({ spc, db, rel, fork }, block) =>
+        block === 0 && heap === relationPath(major, { spc, db, rel, fork, segment: 0 }),
+    });
+    expect(missingPages).toBe(1);
+    expect(differences).toEqual([]);
   });
 
   it('serves every page of a cluster with data checksums with the right one, hint records without images included', async () => {

@@ -1,15 +1,14 @@
-import { mkdtempSync } from 'node:fs';
+import { mkdtempSync, readFileSync } from 'node:fs';
 import { dirname, join } from 'node:path';
-import { newTenantId, newTimelineId, type Lsn } from '@zenith/base';
-import { decodeCheckPoint, type CheckPoint, type PgMajor } from '@zenith/pg-format';
+import { newTenantId, newTimelineId } from '@zenith/base';
+import { decodeControlFile, type ControlFile, type PgMajor } from '@zenith/pg-format';
 import { StockPostgres, chownTree, temporaryDirectory, unprivilegedUser } from '@zenith/testing';
 import { inspectCluster } from '../import/cluster.ts';
 import { importCluster } from '../import/import-cluster.ts';
-import { ObjectKind } from '../key-space/object.ts';
 import type { StorageOptions } from '../timeline/options.ts';
 import { TimelineStore } from '../timeline/timeline-store.ts';
 import type { Timeline } from '../timeline/timeline.ts';
-import { compareWithDataDirectory, type Comparison } from './compare.ts';
+import { compareWithDataDirectory, type Comparison, type ComparisonOptions } from './compare.ts';
 import { ingestLocalWal } from './local-wal.ts';
 
 /** A stock server whose WAL a timeline follows, and the comparison of both: PostgreSQL itself says what is right. */
@@ -79,15 +78,20 @@ export class Oracle {
   }
 
   /** Stops the server, follows it to its end and compares everything. */
-  async stopAndCompare(): Promise<Comparison> {
+  async stopAndCompare(options?: ComparisonOptions): Promise<Comparison> {
     await this.server.stop();
     await this.follow();
-    return this.compare();
+    return this.compare(options);
   }
 
-  /** Compares at `lsn`, by default the end. */
-  compare(lsn: Lsn = this.timeline.lastRecordLsn): Comparison {
-    return compareWithDataDirectory(this.timeline, lsn, this.server.dataDirectory);
+  /** Compares at the end of what was followed. */
+  compare(options?: ComparisonOptions): Comparison {
+    return compareWithDataDirectory(this.timeline, this.timeline.lastRecordLsn, this.server.dataDirectory, options);
+  }
+
+  /** The control file as it is now. */
+  controlFile(): ControlFile {
+    return decodeControlFile(readFileSync(join(this.server.dataDirectory, 'global/pg_control')));
   }
 
   /** An empty directory that belongs to the server's OS user, for a tablespace. */
@@ -95,26 +99,6 @@ export class Oracle {
     const directory = mkdtempSync(join(dirname(this.server.dataDirectory), 'place-'));
     chownTree(directory, unprivilegedUser());
     return directory;
-  }
-
-  /** The counters at the end of what was followed. */
-  counters(): Pick<
-    CheckPoint,
-    | 'nextXid'
-    | 'nextOid'
-    | 'nextMulti'
-    | 'nextMultiOffset'
-    | 'oldestXid'
-    | 'oldestXidDb'
-    | 'oldestMulti'
-    | 'oldestMultiDb'
-  > {
-    const { timeline } = this;
-    const bytes =
-      timeline.readSmall(timeline.find(ObjectKind.checkpoint, 0, 0, 0, 0), timeline.lastRecordLsn) ?? new Uint8Array(0);
-    const { nextXid, nextOid, nextMulti, nextMultiOffset, oldestXid, oldestXidDb, oldestMulti, oldestMultiDb } =
-      decodeCheckPoint(timeline.pgMajor, new DataView(bytes.buffer), 0);
-    return { nextXid, nextOid, nextMulti, nextMultiOffset, oldestXid, oldestXidDb, oldestMulti, oldestMultiDb };
   }
 
   /** Closes the store and opens it again. */

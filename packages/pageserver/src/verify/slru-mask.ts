@@ -1,50 +1,33 @@
-import type { Lsn } from '@zenith/base';
 import {
-  BLCKSZ,
-  MULTIXACT_MEMBERS,
   MULTIXACT_OFFSETS_PER_PAGE,
   SLRU_PAGES_PER_SEGMENT,
-  decodeCheckPoint,
-  multixactGroupByte,
-  multixactMemberByte,
-  slruPage,
+  multixactOffsetByte,
+  type CheckPoint,
   type Page,
 } from '@zenith/pg-format';
-import { ObjectKind, SlruKind } from '../key-space/object.ts';
-import type { Timeline } from '../timeline/timeline.ts';
+import { SlruKind } from '../key-space/object.ts';
 
 /**
- * Overwrites what of an SLRU page may differ between servers with the same WAL: what lies behind the multixact counters. A server writes the multixact files before the WAL, so that after a
- * crash they hold entries that never came to be, and it zeroes them at its next start without logging that. PG: TrimMultiXact(), multixact.c.
+ * What of the SLRUs may differ between a server that was shut down and a timeline with all of its WAL, by the counters that the server itself wrote: the offset of the next multixact, and nothing else. It is where the last one's members end,
+ * so there it is known already, but not every minor version writes it before that multixact comes to be. What lies behind the counters is compared, too: zeroes, which a server's start puts there (PG: TrimMultiXact(), multixact.c; TrimCLOG(),
+ * clog.c), and which no record of its changes.
  */
 export class SlruMask {
   readonly #nextMulti: number;
   readonly #nextOffset: number;
 
-  /** For a timeline as it is at `lsn`. */
-  constructor(timeline: Timeline, lsn: Lsn) {
-    const bytes = timeline.readSmall(timeline.find(ObjectKind.checkpoint, 0, 0, 0, 0), lsn) ?? new Uint8Array(0);
-    const { nextMulti, nextMultiOffset } = decodeCheckPoint(
-      timeline.pgMajor,
-      new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength),
-      0,
-    );
+  /** @param checkPoint the server's counters at the end: those of its control file */
+  constructor({ nextMulti, nextMultiOffset }: CheckPoint) {
     this.#nextMulti = nextMulti;
     this.#nextOffset = nextMultiOffset;
   }
 
-  /** Masks a page in place. */
+  /** Masks page `block` of a segment in place. An offset of the next multixact that is neither known nor unset stays as it is. */
   apply(slru: SlruKind, segment: number, block: number, page: Page): void {
     const pageNumber = segment * SLRU_PAGES_PER_SEGMENT + block;
-    if (slru === SlruKind.multixactOffsets) {
-      const first = pageNumber * MULTIXACT_OFFSETS_PER_PAGE;
-      const kept = this.#nextMulti - first; // the entry of the next multixact itself may or may not be set yet
-      if (kept < MULTIXACT_OFFSETS_PER_PAGE) page.bytes.fill(0, Math.max(kept, 0) * 4);
-    } else if (slru === SlruKind.multixactMembers && pageNumber === slruPage(MULTIXACT_MEMBERS, this.#nextOffset)) {
-      const group = multixactGroupByte(this.#nextOffset);
-      const inGroup = this.#nextOffset % 4;
-      page.bytes.fill(0, group + inGroup, group + 4);
-      page.bytes.fill(0, multixactMemberByte(this.#nextOffset), BLCKSZ);
-    }
+    if (slru !== SlruKind.multixactOffsets || pageNumber !== Math.floor(this.#nextMulti / MULTIXACT_OFFSETS_PER_PAGE))
+      return;
+    const at = multixactOffsetByte(this.#nextMulti);
+    if (page.view.getUint32(at, true) === this.#nextOffset) page.view.setUint32(at, 0, true);
   }
 }
