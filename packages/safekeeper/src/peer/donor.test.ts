@@ -1,11 +1,13 @@
 import { createServer, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import { createServer as createTcpServer, type AddressInfo } from 'node:net';
 import { NO_TOKENS } from '@zenith/auth';
+import { lsn } from '@zenith/base';
 import { createControl, nodeId } from '@zenith/consensus';
+import { encodeXLogDataHeader, PostgresSession } from '@zenith/wire';
 import { afterEach, expect, test } from 'vitest';
 import { encodeControlFile } from '../control-file/codec.ts';
 import { testConfiguration, testIdentity } from '../testing/test-wal.test-support.ts';
-import { readDonorControl, type StallTimer } from './donor.ts';
+import { openDonorWal, readDonorControl, type StallTimer } from './donor.ts';
 
 const identity = testIdentity();
 const control = createControl(nodeId(1), identity, testConfiguration(1));
@@ -95,4 +97,37 @@ test.each<[string, (response: ServerResponse) => void]>([
   timer.onStalled();
   await expect(reading).rejects.toThrow('it stopped to answer');
   expect(timer.closed).toBe(true);
+});
+
+test('a donor whose WAL stands still is given up when the time is over, and each piece gives it the whole time again', async () => {
+  const { tenant, timeline, timelineStartLsn: start } = identity;
+  let send: (bytes: Uint8Array) => void = () => undefined;
+  const query = (_: string, session: PostgresSession): void => {
+    const stream = session.startCopyBoth(() => undefined);
+    send = (bytes) => void stream.send(encodeXLogDataHeader(start, lsn(start + 8), 0), bytes);
+  };
+  const limits = { messageLengthMax: 1 << 20, startupTimeoutMs: 60_000 };
+  const server = createTcpServer(
+    (socket) => new PostgresSession(socket, { startup: () => ({}), query, closed: () => undefined }, limits),
+  );
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  cleanups.push(() => server.close());
+  const donor = { id: 1, host: '127.0.0.1', port: (server.address() as AddressInfo).port, httpPort: 0 };
+  const timers: TestTimer[] = [];
+  const startTimer = (onStalled: () => void): StallTimer => {
+    const timer = new TestTimer();
+    timers.push(timer);
+    return timer.start(onStalled);
+  };
+  const wal = await openDonorWal(donor, NO_TOKENS, tenant, timeline, start, startTimer);
+  send(Uint8Array.of(1, 2, 3, 4));
+  expect(await wal.next()).toEqual(Uint8Array.of(1, 2, 3, 4));
+  const waiting = wal.next();
+  expect(timers.map(({ closed }) => closed)).toEqual([true, false]);
+  timers[1]?.onStalled();
+  await expect(waiting).rejects.toMatchObject({
+    code: 'peer-unavailable',
+    message: `safekeeper 1 at 127.0.0.1:${donor.port}: it sends no more of the WAL that it has`,
+  });
+  expect(timers[1]?.closed).toBe(true);
 });

@@ -5,7 +5,7 @@ import { WalStreamReader } from '@zenith/wire';
 import * as v from 'valibot';
 import { decodeControlFile } from '../control-file/codec.ts';
 import { SafekeeperError } from '../errors.ts';
-import type { CommitPoint } from './peer.ts';
+import type { CommitPoint, WalSource } from './peer.ts';
 
 const commitPoints = v.array(
   v.strictObject({
@@ -32,7 +32,7 @@ const STALLED_AFTER_MS = 30_000;
 
 /** Runs out when it was not put back for long enough. */
 export interface StallTimer {
-  /** Puts it back. */
+  /** Gives it the whole time again. */
   refresh(): unknown;
   /** Ends it. */
   close(): unknown;
@@ -114,22 +114,64 @@ function get(
   }).finally(() => timer.close());
 }
 
-/** Begins to read the committed WAL of a timeline from the donor. @throws what {@link WalStreamReader.open} throws */
-export function openDonorWal(
-  { host, port }: DonorAddress,
+/**
+ * Begins to read the committed WAL of a timeline from the donor.
+ * @param startTimer the donor is given up when WAL that was asked for has not come and that runs out
+ * @throws what {@link WalStreamReader.open} throws
+ */
+export async function openDonorWal(
+  donor: DonorAddress,
   tokens: Tokens,
   tenant: TenantId,
   timeline: TimelineId,
   from: Lsn,
-): Promise<WalStreamReader> {
+  startTimer: (onStalled: () => void) => StallTimer = startStallTimer,
+): Promise<WalSource> {
+  const { host, port } = donor;
   const parameters = {
     user: 'zenith',
     replication: 'true',
     application_name: 'zenith_safekeeper',
     options: `-c zenith.tenant=${tenant} -c zenith.timeline=${timeline}`,
   };
-  return WalStreamReader.open(
+  const reader = await WalStreamReader.open(
     { host, port, parameters, password: tokens.token(timeline), trust: tokens.trust, timeoutMs: STALLED_AFTER_MS },
     from,
   );
+  return new DonorWal(donor, reader, startTimer);
+}
+
+/** The stream of a donor, which ends when the donor stands still. */
+class DonorWal implements WalSource {
+  readonly #donor: DonorAddress;
+  readonly #reader: WalStreamReader;
+  readonly #startTimer: (onStalled: () => void) => StallTimer;
+
+  constructor(donor: DonorAddress, reader: WalStreamReader, startTimer: (onStalled: () => void) => StallTimer) {
+    this.#donor = donor;
+    this.#reader = reader;
+    this.#startTimer = startTimer;
+  }
+
+  /** @throws SafekeeperError `peer-unavailable` */
+  async next(): Promise<Uint8Array> {
+    let stalled = false;
+    const timer = this.#startTimer(() => {
+      stalled = true;
+      this.close();
+    });
+    try {
+      return await this.#reader.next();
+    } catch (error) {
+      const { id, host, port } = this.#donor;
+      const reason = stalled ? 'it sends no more of the WAL that it has' : (error as Error).message;
+      throw new SafekeeperError('peer-unavailable', `safekeeper ${id} at ${host}:${port}: ${reason}`, { cause: error });
+    } finally {
+      timer.close();
+    }
+  }
+
+  close(): void {
+    this.#reader.close();
+  }
 }

@@ -1,7 +1,6 @@
 import type { Tokens } from '@zenith/auth';
 import { formatLsn, type Lsn, type TenantId, type TimelineId } from '@zenith/base';
 import { committedWal, type AcceptorControl, type Term } from '@zenith/consensus';
-import type { WalStreamReader } from '@zenith/wire';
 import type { Logger } from 'pino';
 import { SafekeeperError } from '../errors.ts';
 import type { TimelineContent } from '../timeline/make-timeline.ts';
@@ -9,6 +8,7 @@ import type { TimelineRegistry } from '../timeline/registry.ts';
 import type { Timeline } from '../timeline/timeline.ts';
 import type { WalWriter } from '../wal-storage/wal-writer.ts';
 import { openDonorWal, readDonorControl, type DonorAddress } from './donor.ts';
+import type { WalSource } from './peer.ts';
 
 /** While a timeline is copied its WAL goes on; a copy so close to the end is done, the leader brings the rest. Unit: bytes. */
 const LAG_MAX = 16 * 1024 * 1024;
@@ -71,8 +71,8 @@ function contentFrom(donor: DonorAddress, tokens: Tokens, first: AcceptorControl
     localStartLsn,
     async write(writer) {
       let control = first;
-      const reader = await openDonorWal(donor, tokens, tenant, timeline, localStartLsn);
-      const copy = new WalCopy(writer, reader);
+      const source = await openDonorWal(donor, tokens, tenant, timeline, localStartLsn);
+      const copy = new WalCopy(writer, source);
       try {
         for (let round = 0; round < ROUNDS_MAX; round++) {
           await copy.upTo(control.commitLsn);
@@ -83,7 +83,7 @@ function contentFrom(donor: DonorAddress, tokens: Tokens, first: AcceptorControl
           control = now;
         }
       } finally {
-        reader.close();
+        source.close();
       }
       const { commitLsn, history } = committedWal(control);
       return {
@@ -105,20 +105,20 @@ function smaller(a: Lsn, b: Lsn): Lsn {
 /** Copies WAL from a donor's stream. */
 class WalCopy {
   readonly #writer: WalWriter;
-  readonly #reader: WalStreamReader;
+  readonly #source: WalSource;
   /** Read, and beyond what was to be copied so far. */
   #rest: Uint8Array = new Uint8Array(0);
   #unsyncedLength = 0;
 
-  constructor(writer: WalWriter, reader: WalStreamReader) {
+  constructor(writer: WalWriter, source: WalSource) {
     this.#writer = writer;
-    this.#reader = reader;
+    this.#source = source;
   }
 
   /** @throws what the stream throws when it ends before */
   async upTo(end: Lsn): Promise<void> {
     while (this.#writer.writeLsn < end) {
-      if (this.#rest.length === 0) this.#rest = await this.#reader.next();
+      if (this.#rest.length === 0) this.#rest = await this.#source.next();
       const bytes = this.#rest.subarray(0, end - this.#writer.writeLsn);
       this.#rest = this.#rest.subarray(bytes.length);
       this.#writer.append(bytes);
