@@ -8,8 +8,12 @@ const SOURCE_PACKAGE = 'postgresql-15';
 const SOURCE_VERSION = '15.18';
 const DEBIAN_REVISION = '0+deb12u1';
 
-/** Where Debian's clients of version 15 lie. */
-const DEBIAN_BIN = '/usr/lib/postgresql/15/bin';
+/** In the source tree. A newer psql of the same major version may differ in what it prints: 15.20 skips the data of a COPY that has failed, 15.18's results are of one that takes them for commands. */
+const PSQL_FOLDER = 'src/bin/psql';
+
+/** Made first, since the others are compiled with them. */
+const GENERATED_HEADERS = 'src/backend generated-headers';
+const PARTS = [PSQL_FOLDER, 'src/test/regress', 'src/test/isolation', 'contrib/spi'];
 
 const DOWNLOAD_TIMEOUT_MS = 300_000;
 const BUILD_TIMEOUT_MS = 900_000;
@@ -20,6 +24,8 @@ export interface SuiteTools {
   readonly source: string;
   /** The folder with `psql`. */
   readonly clientBinDir: string;
+  /** The folder with the libpq that psql and the test programs are linked with. */
+  readonly libraryFolder: string;
   /** The major version whose servers can load `regress.so`. */
   readonly regressLibraryMajor: 15;
 }
@@ -41,8 +47,6 @@ function requirePrograms(): void {
     throw new MissingTool(
       `${missing.map(([program]) => program).join(', ')} not found: apt-get install ${missing.map(([, name]) => name).join(' ')}`,
     );
-  if (!existsSync(join(DEBIAN_BIN, 'psql')))
-    throw new MissingTool(`${DEBIAN_BIN}/psql not found: apt-get install postgresql-client-15`);
 }
 
 async function step(program: string, args: readonly string[], cwd: string, timeoutMs: number): Promise<void> {
@@ -79,14 +83,15 @@ async function fetchSource(folder: string): Promise<string> {
 }
 
 /**
- * PostgreSQL's test suites from `cache`; fetched and built first when they are not there, which takes less than a minute. Only the test programs are built, no server.
+ * PostgreSQL's test suites from `cache`; fetched and built first when they are not there, which takes about a minute. Only psql and the test programs are built, no server.
  * @param onProgress told what is done
  * @throws MissingTool naming what to install
  */
 export async function suiteTools(cache: string, onProgress: (message: string) => void): Promise<SuiteTools> {
   requirePrograms();
   const source = join(cache, `postgresql-${SOURCE_VERSION}`);
-  if (!existsSync(source)) {
+  if (!existsSync(join(source, PSQL_FOLDER, 'psql'))) {
+    rmSync(source, { recursive: true, force: true }); // one that was built without psql
     const folder = join(cache, `build-${process.pid}`);
     rmSync(folder, { recursive: true, force: true });
     mkdirSync(folder);
@@ -97,7 +102,7 @@ export async function suiteTools(cache: string, onProgress: (message: string) =>
       const tree = join(folder, `postgresql-${SOURCE_VERSION}`);
       onProgress('building its test programs');
       await step('./configure', ['--without-readline', '--without-zlib', '--without-icu'], tree, BUILD_TIMEOUT_MS);
-      for (const part of ['src/backend generated-headers', 'src/test/regress', 'src/test/isolation', 'contrib/spi'])
+      for (const part of [GENERATED_HEADERS, ...PARTS])
         await step('make', ['-s', '-j2', '-C', ...part.split(' ')], tree, BUILD_TIMEOUT_MS);
       await step('chmod', ['-R', 'a+rX', tree], folder, BUILD_TIMEOUT_MS);
       renameSync(tree, source); // complete or not there
@@ -105,5 +110,10 @@ export async function suiteTools(cache: string, onProgress: (message: string) =>
       rmSync(folder, { recursive: true, force: true });
     }
   }
-  return { source, clientBinDir: DEBIAN_BIN, regressLibraryMajor: 15 };
+  return {
+    source,
+    clientBinDir: join(source, PSQL_FOLDER),
+    libraryFolder: join(source, 'src/interfaces/libpq'),
+    regressLibraryMajor: 15,
+  };
 }

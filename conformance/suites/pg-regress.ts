@@ -63,7 +63,7 @@ export async function runDriver(run: DriverRun): Promise<TestOutcomes> {
     ],
     {
       cwd: run.outputDirectory,
-      env: { PATH: process.env['PATH'], HOME: run.outputDirectory },
+      env: { PATH: process.env['PATH'], HOME: run.outputDirectory, LD_LIBRARY_PATH: run.tools.libraryFolder },
       user,
       timeoutMs: RUN_TIMEOUT_MS,
       onLine: (line) => {
