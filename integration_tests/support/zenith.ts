@@ -1,5 +1,5 @@
 import { spawn } from 'node:child_process';
-import { readFileSync, readdirSync } from 'node:fs';
+import { readFileSync, readdirSync, readlinkSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseLsn, parseTenantId, parseTimelineId, type Lsn, type TenantId, type TimelineId } from '@zenith/base';
@@ -246,12 +246,22 @@ export class Zenith {
       .map((one) => one.pid);
   }
 
+  /** The processes that work on something in this directory, or in it, by their command lines. */
+  processes(): readonly { readonly pid: number; readonly commandLine: string }[] {
+    return processes().filter(({ pid, commandLine }) => {
+      if (commandLine.includes(this.directory)) return true;
+      try {
+        return readlinkSync(`/proc/${pid}/cwd`).startsWith(this.directory);
+      } catch {
+        return false; // it ended in between
+      }
+    });
+  }
+
   /** Stops everything and removes the directory. Kills what does not stop. */
   async destroy(): Promise<void> {
     const output = await this.try('stop');
-    for (const one of processes()) {
-      if (one.commandLine.includes(this.directory)) await killAndWait(one.pid);
-    }
+    for (const { pid } of this.processes()) await killAndWait(pid);
     this.#remove();
     if (output.code !== 0) throw new Error(`zenith stop failed: ${output.stderr}`);
   }

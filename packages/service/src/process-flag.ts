@@ -35,6 +35,16 @@ export class ProcessFlag {
     return new ProcessFlag(folder, name, file);
   }
 
+  /** True when a process that is dead has left one up: whatever it was about to do, it has not said that it is done. */
+  static isAbandoned(folder: string, name: string): boolean {
+    return abandonedIn(folder, name).length > 0;
+  }
+
+  /** Takes down what {@link isAbandoned} found. */
+  static removeAbandoned(folder: string, name: string): void {
+    for (const file of abandonedIn(folder, name)) rmSync(join(folder, file), { force: true });
+  }
+
   /** Who else has raised one and lives; another task of this process, too. Removes the flags of the dead. */
   rivals(): ProcessIdentity[] {
     const alive: ProcessIdentity[] = [];
@@ -50,6 +60,21 @@ export class ProcessFlag {
   lower(): void {
     rmSync(join(this.#folder, this.#file), { force: true });
   }
+}
+
+/** The files of flags of the dead; none when there is no such folder. */
+function abandonedIn(folder: string, name: string): string[] {
+  let files: string[];
+  try {
+    files = readdirSync(folder);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
+    throw error;
+  }
+  return files.filter((file) => {
+    const owner = ownerOf(name, file);
+    return owner !== undefined && !isAlive(owner);
+  });
 }
 
 function ownerOf(name: string, file: string): ProcessIdentity | undefined {

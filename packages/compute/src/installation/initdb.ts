@@ -1,9 +1,10 @@
 import { spawn } from 'node:child_process';
-import { chmodSync, chownSync, mkdtempSync, rmSync } from 'node:fs';
+import { chmodSync, chownSync, lstatSync, mkdtempSync, readdirSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { createInterface } from 'node:readline';
 import { formatOf } from '@zenith/pg-format';
+import { identifyProcess, isAlive } from '@zenith/service';
 import { ComputeError } from '../errors.ts';
 import type { OsUser } from '../os-user/os-user.ts';
 import { Staging } from '../os-user/staging.ts';
@@ -36,6 +37,9 @@ export interface InitializedDirectory {
 /** initdb takes 1 to 10 s on slow machines; one that hangs is stopped. Unit: milliseconds. */
 const INITDB_TIMEOUT_MS = 300_000;
 
+/** How often a folder in which files are still being made is tried again, after pauses that grow by 100 ms. */
+const REMOVAL_TRIES_MAX = 10;
+
 /** How much of initdb's output is kept for the error message. Unit: characters. */
 const OUTPUT_KEPT_MAX = 8192;
 
@@ -47,7 +51,10 @@ const OUTPUT_KEPT_MAX = 8192;
 export async function initdb(options: InitdbOptions): Promise<InitializedDirectory> {
   const { user } = options;
   const installation = new Staging(user, options.onProgress).installation(options.installation);
-  const folder = mkdtempSync(join(options.temporaryRoot ?? tmpdir(), 'zenith-initdb-'));
+  const temporaryRoot = options.temporaryRoot ?? tmpdir();
+  removeAbandoned(temporaryRoot, user);
+  const self = identifyProcess(process.pid);
+  const folder = mkdtempSync(join(temporaryRoot, `zenith-initdb-${self?.pid}-${self?.startTicks}-`));
   const remove = (): void => rmSync(folder, { recursive: true, force: true, maxRetries: 3 });
   try {
     chmodSync(folder, 0o700);
@@ -70,6 +77,19 @@ export async function initdb(options: InitdbOptions): Promise<InitializedDirecto
   } catch (error) {
     remove();
     throw error;
+  }
+}
+
+/** Removes the folders of this user's whose process was killed, as their names and owners tell: each holds a whole cluster, and nobody else would remove it. */
+function removeAbandoned(temporaryRoot: string, user: OsUser): void {
+  const owners = [process.getuid?.(), user.spawnAs.uid];
+  for (const name of readdirSync(temporaryRoot)) {
+    const [, pid, startTicks] = /^zenith-initdb-(\d+)-(\d+)-/.exec(name) ?? [];
+    if (pid === undefined || isAlive({ pid: Number(pid), startTicks: Number(startTicks) })) continue;
+    const folder = join(temporaryRoot, name);
+    const owner = lstatSync(folder, { throwIfNoEntry: false })?.uid;
+    // Its initdb may still be at work, and fails now.
+    if (owners.includes(owner)) rmSync(folder, { recursive: true, force: true, maxRetries: REMOVAL_TRIES_MAX });
   }
 }
 

@@ -1,11 +1,9 @@
-import { rmSync } from 'node:fs';
 import type { TimelineId } from '@zenith/base';
-import { computeHolder, forgetTokens } from '../credentials/holders.ts';
+import { removeComputeFiles } from '../endpoints/compute-files.ts';
 import { withComputeLock } from '../endpoints/compute-lock.ts';
 import { endpointProcess, endpointsOf } from '../endpoints/endpoint-process.ts';
-import { removeStagedCompute } from '../endpoints/staged-compute.ts';
 import { ControlPlaneError } from '../errors.ts';
-import type { BranchesView } from '../metadata/branches-change.ts';
+import type { BranchesChange, BranchesView } from '../metadata/branches-change.ts';
 import type { BranchRecord } from '../metadata/records.ts';
 import { requireNodes } from '../nodes/start-stop.ts';
 import { withProcessLock } from '../process/process-lock.ts';
@@ -74,23 +72,20 @@ export async function deleteBranch(repository: Repository, name: string): Promis
   const { catalog } = repository;
   const branch = await catalog.branch(name);
   await whileStill(repository, branch, async () => {
-    let endpoints: string[] = [];
-    await catalog.changeBranches((view) => {
+    const endpointsOfIt = (view: BranchesView): string[] => {
       requireUnchanged(view, branch);
       requireChildless(view, branch, 'delete that one first');
-      endpoints = [...view.endpoints.values()].filter((one) => one.branch === name).map((one) => one.name);
-      return { removeBranches: [name], removeTimelines: [branch.timeline], removeEndpoints: endpoints };
-    });
-    for (const endpoint of endpoints) await removeComputeFiles(repository, endpoint);
+      return [...view.endpoints.values()].filter((one) => one.branch === name).map((one) => one.name);
+    };
+    // Files before entries: when this is killed in between, the entries still say what there is to remove.
+    for (const endpoint of endpointsOfIt(await catalog.branchesView())) await removeComputeFiles(repository, endpoint);
+    await catalog.changeBranches((view) => ({
+      removeEndpoints: endpointsOfIt(view),
+      removeBranches: [name],
+      removeTimelines: [branch.timeline],
+    }));
   });
   return { pending: await finishTimelines(repository) };
-}
-
-async function removeComputeFiles(repository: Repository, endpoint: string): Promise<void> {
-  const { dataDir } = repository.layout.compute(endpoint);
-  forgetTokens(repository, computeHolder(endpoint));
-  await removeStagedCompute(repository, dataDir);
-  rmSync(dataDir, { recursive: true, force: true, maxRetries: 3 });
 }
 
 /**
@@ -104,22 +99,24 @@ export async function renameBranch(repository: Repository, name: string, to: str
   await withComputeLock(repository, timeline, () =>
     withEndpointsLock(repository, async () => {
       const isStill = endpointProcess(repository, name) === undefined;
-      let renamed = false;
-      await catalog.changeBranches(({ branches, endpoints }) => {
+      const renaming = ({ branches, endpoints }: BranchesView): BranchesChange & { readonly renamed: boolean } => {
         const branch = branches.get(name);
         if (branch === undefined)
           throw new ControlPlaneError('no-such-branch', `no branch '${name}'; 'zenith branch' lists those there are`);
         if (branches.has(to)) throw new ControlPlaneError('branch-exists', `a branch '${to}' exists already`);
         const own = [...endpoints.values()].filter((one) => one.branch === name);
-        renamed = isStill && !endpoints.has(to) && own.some((one) => one.name === name);
+        const renamed = isStill && !endpoints.has(to) && own.some((one) => one.name === name);
         return {
+          renamed,
           putBranches: [{ ...branch, name: to }],
           removeBranches: [name],
           putEndpoints: own.map((one) => ({ ...one, branch: to, name: renamed && one.name === name ? to : one.name })),
           removeEndpoints: renamed ? [name] : [],
         };
-      });
-      if (renamed) await removeComputeFiles(repository, name);
+      };
+      // Files before entries, as in deleteBranch().
+      if (renaming(await catalog.branchesView()).renamed) await removeComputeFiles(repository, name);
+      await catalog.changeBranches(renaming);
     }),
   );
 }

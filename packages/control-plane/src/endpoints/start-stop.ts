@@ -1,8 +1,7 @@
-import { rmSync } from 'node:fs';
 import { renewWhenDue } from '../credentials/certificates.ts';
-import { authOptions, computeHolder, forgetTokens, issueComputeTokens } from '../credentials/holders.ts';
+import { authOptions, computeHolder, issueComputeTokens } from '../credentials/holders.ts';
 import { tlsOptions } from '../credentials/tls-options.ts';
-import { ControlPlaneError, isSystemError } from '../errors.ts';
+import { ControlPlaneError } from '../errors.ts';
 import type { EndpointRecord, TimelineRecord } from '../metadata/records.ts';
 import { serviceEntryPoint } from '../nodes/entry-points.ts';
 import { writeServiceConfig } from '../nodes/service-config.ts';
@@ -13,11 +12,11 @@ import { signalProcess, terminate, waitForExit, type Termination } from '../proc
 import type { Repository } from '../repository/repository.ts';
 import { safekeepersOf } from '../safekeepers/safekeepers.ts';
 import { ancestorsOf, computeConfig } from './compute-config.ts';
+import { removeComputeFiles } from './compute-files.ts';
 import { withComputeLock } from './compute-lock.ts';
 import { endpointProcess, endpointsOf, endpointStatus, supervisorClient } from './endpoint-process.ts';
 import { checkPortUnreserved, createEndpoint } from './endpoints.ts';
 import { checkEndpointSettings } from './settings.ts';
-import { removeStagedCompute } from './staged-compute.ts';
 
 /** Waiting for ingest up to the start LSN is the long part. Unit: milliseconds. */
 const READY_TIMEOUT_MS = 180_000;
@@ -235,21 +234,8 @@ async function stopCompute(
   return terminate(running, 0);
 }
 
-/** Removes an endpoint that does not run: its entry, then its files. */
+/** Removes an endpoint that does not run. */
 async function forget(repository: Repository, name: string): Promise<void> {
+  await removeComputeFiles(repository, name);
   await repository.catalog.removeEndpoint(name);
-  forgetTokens(repository, computeHolder(name));
-  const { dataDir } = repository.layout.compute(name);
-  await removeStagedCompute(repository, dataDir);
-  try {
-    rmSync(dataDir, { recursive: true, force: true, maxRetries: 3 });
-  } catch (error) {
-    const hint =
-      isSystemError(error, 'EACCES') || isSystemError(error, 'EPERM') ? '; it may belong to another user' : '';
-    throw new ControlPlaneError(
-      'system',
-      `the endpoint is gone, but not its folder ${dataDir}: ${(error as Error).message}${hint}`,
-      { cause: error },
-    );
-  }
 }

@@ -136,6 +136,11 @@ export class Catalog {
     await this.#store.commit({ expect: [], put: [{ key: `unfinished/${id}`, value: { maker: { pid, startTicks } } }] });
   }
 
+  /** All that a change of branches looks at, as it is now. */
+  async branchesView(): Promise<BranchesView> {
+    return viewOf(await this.#store.list(''));
+  }
+
   /**
    * Changes which branches there are. All changes follow one another: what `decide` sees has not changed when its answer is applied, so that no branch is made of a timeline that is just being removed.
    * @param decide is called again when somebody else changed something meanwhile; undefined when there is nothing to do; what it throws is thrown

@@ -1,11 +1,14 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import { hasQuorum, quorumSize } from '@zenith/consensus';
+import { ProcessFlag } from '@zenith/service';
 import { renewWhenDue } from '../credentials/certificates.ts';
 import { authOptions, issueNodeTokens } from '../credentials/holders.ts';
 import { tlsOptions } from '../credentials/tls-options.ts';
-import { ControlPlaneError } from '../errors.ts';
+import { ControlPlaneError, oneLine, throwIfInterrupted } from '../errors.ts';
 import { launchService } from '../process/launch.ts';
 import { requireFreePort } from '../process/ports.ts';
 import { withProcessLock } from '../process/process-lock.ts';
+import { LAUNCH_FLAG } from '../process/service-process.ts';
 import { signalProcess, terminate, waitForExit, type Termination } from '../process/terminate.ts';
 import type { Repository } from '../repository/repository.ts';
 import { safekeepersOf, votersOf } from '../safekeepers/safekeepers.ts';
@@ -21,6 +24,10 @@ const STOP_GRACE_MS = 60_000;
 
 /** Longest wait for another command that starts or stops nodes. Unit: milliseconds. */
 const LOCK_TIMEOUT_MS = READY_TIMEOUT_MS + STOP_GRACE_MS;
+
+/** How long a node that is starting gets to answer, and the pause before it is asked again. Unit: milliseconds. */
+const HEALTH_TIMEOUT_MS = 3_000;
+const HEALTH_PAUSE_MS = 50;
 
 /** What is happening to a node, told as it happens. */
 export type NodeEvent =
@@ -86,6 +93,34 @@ async function launchNodes(repository: Repository, nodes: readonly StorageNode[]
   }
 }
 
+/**
+ * Waits for a node whose launch was broken off by the death of the command: it lives, and serves sooner or later.
+ * @throws ControlPlaneError `service-failed`, `service-timeout`, `interrupted`
+ */
+async function waitUntilServing(node: StorageNode, { signal }: NodeOptions): Promise<void> {
+  const { dataDir, logFile } = node.layout;
+  if (!ProcessFlag.isAbandoned(dataDir, LAUNCH_FLAG)) return;
+  const deadline = performance.now() + READY_TIMEOUT_MS;
+  for (;;) {
+    throwIfInterrupted(signal);
+    if (nodeProcess(node) === undefined)
+      throw new ControlPlaneError('service-failed', `${node.what} ended while it was starting; its log is ${logFile}`);
+    try {
+      await node.checkHealth(HEALTH_TIMEOUT_MS);
+      break;
+    } catch (error) {
+      if (performance.now() >= deadline)
+        throw new ControlPlaneError(
+          'service-timeout',
+          `${node.what} does not serve (${oneLine(error)}); its log is ${logFile}`,
+          { cause: error },
+        );
+    }
+    await sleep(HEALTH_PAUSE_MS);
+  }
+  ProcessFlag.removeAbandoned(dataDir, LAUNCH_FLAG);
+}
+
 async function stopNode(node: StorageNode, options: NodeOptions & StopOptions): Promise<void> {
   const running = nodeProcess(node);
   if (running === undefined) {
@@ -118,7 +153,11 @@ export async function startNodes(repository: Repository, options: NodeOptions = 
   await lockNodes(repository, options, async () => {
     const nodes = await storageNodes(repository);
     const stopped = nodes.filter((node) => nodeProcess(node) === undefined);
-    for (const node of nodes) if (!stopped.includes(node)) options.onEvent?.({ kind: 'already-running', node });
+    for (const node of nodes) {
+      if (stopped.includes(node)) continue;
+      await waitUntilServing(node, options);
+      options.onEvent?.({ kind: 'already-running', node });
+    }
     await launchNodes(repository, stopped, options);
   });
 }

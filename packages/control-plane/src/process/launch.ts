@@ -1,6 +1,8 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, fstatSync, openSync, readFileSync, renameSync, statSync } from 'node:fs';
+import { ProcessFlag } from '@zenith/service';
 import { ControlPlaneError, isSystemError, oneLine } from '../errors.ts';
+import { LAUNCH_FLAG } from './service-process.ts';
 
 /** What is started and how long it may take. */
 export interface LaunchOptions {
@@ -122,6 +124,9 @@ export async function launchService(options: LaunchOptions): Promise<Record<stri
   rotateLog(options.logFile);
   const log = openSync(options.logFile, 'a', 0o600);
   const logStart = fstatSync(log).size;
+  // Whatever kills this command, the process that it has begun is found: findServiceProcess().
+  const flag = ProcessFlag.raise(options.dataDir, LAUNCH_FLAG);
+  ProcessFlag.removeAbandoned(options.dataDir, LAUNCH_FLAG); // the caller has seen that nothing runs
   let child: ChildProcess;
   try {
     child = spawn(process.execPath, [options.main, 'serve', '--data-dir', options.dataDir], {
@@ -129,6 +134,9 @@ export async function launchService(options: LaunchOptions): Promise<Record<stri
       detached: true,
       stdio: ['ignore', log, log, 'ipc'],
     });
+  } catch (error) {
+    flag.lower();
+    throw error;
   } finally {
     closeSync(log);
   }
@@ -138,6 +146,7 @@ export async function launchService(options: LaunchOptions): Promise<Record<stri
     if (child.pid !== undefined) await endChild(child);
     throw error;
   } finally {
+    flag.lower();
     child.on('error', () => {});
     if (child.connected) child.disconnect();
     child.unref();

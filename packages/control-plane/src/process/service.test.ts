@@ -1,10 +1,12 @@
-import { readFileSync, symlinkSync, writeFileSync } from 'node:fs';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { existsSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
 import { fakeService, type Behaviour, type FakeService } from './fake-service.test-support.ts';
 import { launchService } from './launch.ts';
 import { identifyProcess, isAlive, type ProcessIdentity } from '@zenith/service';
-import { findServiceProcess } from './service-process.ts';
+import { findServiceProcess, LAUNCH_FLAG } from './service-process.ts';
 import { signalProcess, terminate, waitForExit } from './terminate.ts';
 
 const services: FakeService[] = [];
@@ -116,6 +118,38 @@ test('a pid file whose start time is not that of the process is stale', async ()
   expect(findServiceProcess(made.pidFile)).toBeUndefined();
   await terminate(identity, 20_000);
 });
+
+test('a process that was launched and has no pid file yet is found when the command that launched it was killed', async () => {
+  const made = service('stubborn');
+  const command = spawn(process.execPath, ['-e', 'process.stdin.resume()'], { stdio: ['pipe', 'ignore', 'ignore'] });
+  const { startTicks } = identifyProcess(command.pid ?? 0) ?? {};
+  const stdio = ['ignore', 'ignore', 'ignore', 'ipc'] as const;
+  const launched = spawn(process.execPath, [made.main, 'serve', '--data-dir', made.dataDir], { stdio: [...stdio] });
+  try {
+    await once(launched, 'message');
+    expect(existsSync(made.pidFile)).toBe(true);
+    rmSync(made.pidFile); // as before it has come to it
+    writeFileSync(join(made.dataDir, `${LAUNCH_FLAG}.${command.pid}-${startTicks}-00ff`), '');
+    expect(findServiceProcess(made.pidFile)).toBeUndefined(); // the command lives, and knows of it
+    command.kill('SIGKILL');
+    await once(command, 'exit');
+    expect(findServiceProcess(made.pidFile)?.pid).toBe(launched.pid);
+  } finally {
+    command.kill('SIGKILL');
+    launched.kill('SIGKILL');
+    await once(launched, 'exit');
+  }
+  expect(findServiceProcess(made.pidFile)).toBeUndefined();
+});
+
+test.each(['good', 'refuses'] as const)(
+  'of a launch that has come to its end nothing stays in the data directory (%s)',
+  async (behaviour) => {
+    const made = service(behaviour);
+    await launch(made).catch(() => undefined); // how it went is not what this is about
+    expect(readdirSync(made.dataDir).filter((name) => name.startsWith(LAUNCH_FLAG))).toEqual([]);
+  },
+);
 
 test('a service is found through a symbolic link to its folder', async () => {
   const made = service('good');

@@ -140,12 +140,15 @@ async function asControlPlaneError<T>(code: ControlPlaneErrorCode, work: () => T
   }
 }
 
+/** How often a folder is tried again in which a child of a killed command is still making files, after pauses that grow by 100 ms. */
+const REMOVAL_TRIES_MAX = 10;
+
 /** Folders of `zenith init` commands that were killed: their names carry the process, and it is gone. */
 function removeAbandoned(folder: string): void {
   for (const name of readdirSync(folder)) {
     const match = /^\.zenith\.new-(\d+)-/.exec(name);
     if (match !== null && identifyProcess(Number(match[1])) === undefined)
-      rmSync(join(folder, name), { recursive: true, force: true });
+      rmSync(join(folder, name), { recursive: true, force: true, maxRetries: REMOVAL_TRIES_MAX });
   }
 }
 
