@@ -387,6 +387,10 @@ describe('an endpoint', () => {
     await startEndpoint(repository, 'of_crashed');
     expect(await sql('of_crashed', 'select key from t where key = 5000')).toEqual([{ key: 5000 }]);
     await stopEndpoint(repository, 'of_crashed', { immediate: true });
+    expect((await listEndpoints(repository)).find(({ name }) => name === 'of_crashed')?.status).toMatchObject({
+      state: 'stopped',
+      message: undefined,
+    });
   });
 });
 

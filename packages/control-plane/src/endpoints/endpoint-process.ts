@@ -1,11 +1,10 @@
-import { existsSync } from 'node:fs';
 import type { TimelineId } from '@zenith/base';
 import type { SupervisorStatus } from '../clients/answers.ts';
 import { SupervisorClient } from '../clients/supervisor-client.ts';
 import { oneLine } from '../errors.ts';
 import type { EndpointRecord } from '../metadata/records.ts';
 import type { ProcessIdentity } from '@zenith/service';
-import { findServiceProcess } from '../process/service-process.ts';
+import { findServiceProcess, wasKilled } from '../process/service-process.ts';
 import type { Repository } from '../repository/repository.ts';
 
 /**
@@ -39,7 +38,7 @@ export function supervisorClient(repository: Repository, endpoint: EndpointRecor
 export async function endpointStatus(repository: Repository, endpoint: EndpointRecord): Promise<EndpointStatus> {
   const process = endpointProcess(repository, endpoint.name);
   if (process === undefined) {
-    const crashed = existsSync(repository.layout.compute(endpoint.name).pidFile);
+    const crashed = wasKilled(repository.layout.compute(endpoint.name).pidFile);
     return {
       state: crashed ? 'crashed' : 'stopped',
       process,

@@ -62,12 +62,15 @@ test('nothing is started, and no endpoint is made, while the nodes are down', as
   expect(await bare.repository.catalog.endpoints()).toEqual([]);
 });
 
-test('a pid file without a process makes an endpoint crashed', async () => {
+test.each([
+  ['names a process that is gone', '4194305\n', 'crashed'],
+  ['was given up by the process that it named', '                \n', 'stopped'],
+])('an endpoint whose pid file %s', async (_, text, state) => {
   await createEndpoint(bare.repository, { branch: 'main' });
   const files = bare.repository.layout.compute('main');
   mkdirSync(files.dataDir, { recursive: true });
-  writeFileSync(files.pidFile, '4194305\n');
-  expect((await listEndpoints(bare.repository))[0]?.status.state).toBe('crashed');
+  writeFileSync(files.pidFile, text);
+  expect((await listEndpoints(bare.repository))[0]?.status.state).toBe(state);
 });
 
 test('stopping what does not run says so; destroying it takes its files and its entry', async () => {

@@ -28,13 +28,25 @@ export function findServiceProcess(pidFile: string): ProcessIdentity | undefined
   );
 }
 
-function namedProcess(pidFile: string, dataDir: string): ProcessIdentity | undefined {
-  let words: string[];
+/** True when a pid file names a process that is gone: it was killed. One that ends gives its data directory up, and the file names nobody then. */
+export function wasKilled(pidFile: string): boolean {
+  return findServiceProcess(pidFile) === undefined && wordsOf(pidFile)[0] !== '';
+}
+
+/** What a pid file says; one empty word when it names nobody or cannot be read. */
+function wordsOf(pidFile: string): readonly [string, ...string[]] {
+  let text = '';
   try {
-    words = readFileSync(pidFile, 'utf8').trim().split(/\s+/);
+    text = readFileSync(pidFile, 'utf8');
   } catch {
-    return undefined;
+    // Not there, or not this user's: then neither is the process.
   }
+  const [first = '', ...others] = text.trim().split(/\s+/);
+  return [first, ...others];
+}
+
+function namedProcess(pidFile: string, dataDir: string): ProcessIdentity | undefined {
+  const words = wordsOf(pidFile);
   const pid = Number(words[0]);
   if (!Number.isSafeInteger(pid) || pid <= 0) return undefined;
   const identity = identifyProcess(pid);
