@@ -1,14 +1,15 @@
-import { CorruptionError } from '@zenith/base';
+import { CorruptionError, type Lsn } from '@zenith/base';
 import { BLCKSZ, decodeControlFile, pageChecksum, pageIsNew, setPageChecksum, type Page } from '@zenith/pg-format';
 import { ObjectKind } from '../key-space/object.ts';
 import type { Timeline } from '../timeline/timeline.ts';
 
 /**
- * True when the cluster in a timeline has data checksums. That cannot change while a server runs, so it is the same all along a timeline. False for one without a cluster in it.
- * @throws CorruptionError
+ * True when the cluster in a timeline has data checksums. That cannot change while a server runs, so it is the same all along a timeline and its ancestors. False for one without a cluster in it.
+ * @param lsn one at which the timeline can be read; an ancestor that has not ingested all of its WAL yet cannot be read at the end
+ * @throws as {@link Timeline.readSmall}; CorruptionError
  */
-export function hasDataChecksums(timeline: Timeline): boolean {
-  const controlFile = timeline.readSmall(timeline.find(ObjectKind.controlFile, 0, 0, 0, 0), timeline.lastRecordLsn);
+export function hasDataChecksums(timeline: Timeline, lsn: Lsn): boolean {
+  const controlFile = timeline.readSmall(timeline.find(ObjectKind.controlFile, 0, 0, 0, 0), lsn);
   if (controlFile === undefined || controlFile.length === 0) return false;
   try {
     return decodeControlFile(controlFile).dataChecksumVersion !== 0;

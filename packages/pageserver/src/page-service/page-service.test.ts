@@ -42,11 +42,11 @@ function putPages(at: Lsn, fill: number): void {
   timeline.advance(at);
 }
 
-async function client(): Promise<PageClient> {
+async function client(of = timeline): Promise<PageClient> {
   return PageClient.connect({
     address: { kind: 'tcp', host: '127.0.0.1', port },
-    tenant: timeline.tenant,
-    timeline: timeline.timeline,
+    tenant: of.tenant,
+    timeline: of.timeline,
     timeoutMs: 5000,
   });
 }
@@ -126,6 +126,18 @@ describe('page service', () => {
     const pages = await client();
     expect((await pages.getPages(relation, 1, 1, lsn(START + 8)))[0]).toBe(1);
     expect((await pages.getPages(relation, 1, 1, lsn(START + 16)))[0]).toBe(101);
+    pages.close();
+  });
+
+  it('lets in who reads a branch whose ancestor is behind it, as after a restart, and answers once that has caught up', async () => {
+    const point = lsn(START + 64);
+    const branch = await store.createBranch(timeline.tenant, newTimelineId(), timeline.timeline, point);
+    const pages = await client(branch);
+    await expect(pages.getPages(relation, 3, 1, point)).rejects.toThrow('WAL up to 0/1000040 has not arrived');
+    expect((await pages.getPages(relation, 3, 1, lsn(START + 8)))[0]).toBe(3);
+    const late = pages.getPages(relation, 3, 1, point);
+    putPages(point, 50);
+    expect((await late)[0]).toBe(53);
     pages.close();
   });
 

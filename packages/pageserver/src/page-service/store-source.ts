@@ -17,16 +17,11 @@ export function storePageSource(store: TimelineStore): PageSource {
 
 class StorePageTimeline implements PageTimeline {
   readonly #timeline: Timeline;
-  /** Undefined until it is known: the layer that says so may not be on this disk. */
+  /** Undefined until the first pages were read: only then it is sure that it can be known. */
   #dataChecksums: boolean | undefined;
 
   constructor(timeline: Timeline) {
     this.#timeline = timeline;
-    try {
-      this.#dataChecksums = hasDataChecksums(timeline);
-    } catch (error) {
-      if (!timeline.hasRemedy(error)) throw error;
-    }
   }
 
   waitForLsn(lsn: Lsn, options: { readonly timeoutMs: number; readonly signal?: AbortSignal }): Promise<void> {
@@ -50,7 +45,7 @@ class StorePageTimeline implements PageTimeline {
   ): void {
     const object = this.#timeline.find(ObjectKind.relation, spc, db, rel, fork);
     this.#timeline.readPages(object, firstBlock, count, lsn, out, outOffset);
-    this.#dataChecksums ??= hasDataChecksums(this.#timeline);
+    this.#dataChecksums ??= hasDataChecksums(this.#timeline, lsn);
     if (this.#dataChecksums) setPageChecksums(out, outOffset, firstBlock, count);
   }
 }
