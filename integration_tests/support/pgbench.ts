@@ -82,6 +82,20 @@ export function pgbenchRun(target: Target, seconds: number, selectOnly = false):
   return runFor(target, seconds, 8, selectOnly ? ['-S', '-M', 'prepared'] : []);
 }
 
+/** TPC-B with 8 clients for `seconds`, or until its server is killed under it. @returns the transactions that it saw committed by then */
+export async function pgbenchUntilKilled(target: Target, seconds: number): Promise<number> {
+  try {
+    return (await runFor(target, seconds, 8, [])).transactions;
+  } catch (error) {
+    const { code, stdout = '' } = error as { code?: unknown; stdout?: string };
+    // 1: it could not connect; 2: connections were lost, and it says what it has done all the same.
+    if (code === 1) return 0;
+    const seen = /actually processed: (\d+)/.exec(stdout)?.[1];
+    if (code !== 2 || seen === undefined) throw error;
+    return Number(seen);
+  }
+}
+
 /** TPC-B as {@link pgbenchRun} runs it, with how long its transactions took. */
 export function pgbenchLatencies(target: Target, seconds: number): Promise<PgbenchResult & Latencies> {
   return withLatencies((log) => runFor(target, seconds, 8, log));
