@@ -15,7 +15,7 @@ const SCALE = 20;
 const SECONDS = Number(process.env['ZENITH_PGBENCH_SECONDS'] ?? 15);
 /** Of what is killed when, and of where branches begin. */
 const SEED = Number(process.env['ZENITH_PGBENCH_SEED'] ?? Math.floor(Math.random() * 2 ** 32));
-const BRANCHES = 4;
+const BRANCHES = 3;
 const CLIENTS = 8;
 /** How many transactions run on each branch. */
 const ON_A_BRANCH = 400;

@@ -6,7 +6,7 @@ import { killedAfter, momentsOf } from '../killed-commands/killed-command.ts';
 import { Zenith, type CommandOutput } from '../support/zenith.ts';
 
 /** How many moments of each command are tried; `ZENITH_KILL_MOMENTS=1000` tries them all. */
-const MOMENTS_MAX = Number(process.env['ZENITH_KILL_MOMENTS'] ?? 6);
+const MOMENTS_MAX = Number(process.env['ZENITH_KILL_MOMENTS'] ?? 5);
 /** Of which ones they are; `ZENITH_KILL_SEED=…` tries others. */
 const SEED = Number(process.env['ZENITH_KILL_SEED'] ?? 1);
 const TIMEOUT_MS = 1_800_000;
