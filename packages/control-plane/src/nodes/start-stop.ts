@@ -116,7 +116,7 @@ async function waitUntilServing(node: StorageNode, { signal }: NodeOptions): Pro
           { cause: error },
         );
     }
-    await sleep(HEALTH_PAUSE_MS);
+    await sleep(HEALTH_PAUSE_MS); // another command's child: no event tells
   }
   ProcessFlag.removeAbandoned(dataDir, LAUNCH_FLAG);
 }

@@ -28,9 +28,9 @@ export function findServiceProcess(pidFile: string): ProcessIdentity | undefined
   );
 }
 
-/** True when a pid file names a process that is gone: it was killed. One that ends gives its data directory up, and the file names nobody then. */
+/** True when the pid file of a service that does not run still names a process: that was killed. One that ends gives its data directory up, and the file names nobody then. */
 export function wasKilled(pidFile: string): boolean {
-  return findServiceProcess(pidFile) === undefined && wordsOf(pidFile)[0] !== '';
+  return wordsOf(pidFile)[0] !== '';
 }
 
 /** What a pid file says; one empty word when it names nobody or cannot be read. */
