@@ -4,7 +4,6 @@ import {
   isNextPiece,
   startAcceptor,
   stepAcceptor,
-  type AcceptorControl,
   type AcceptorEffect,
   type AcceptorInput,
   type AcceptorState,
@@ -23,38 +22,24 @@ import {
 } from '@zenith/consensus';
 import type { Logger } from 'pino';
 import type { Clock } from '../clock/clock.ts';
-import type { CleanMarker } from '../control-file/clean-marker.ts';
-import { ControlFile } from '../control-file/control-file.ts';
 import { writesAreRefused } from '../disk/refused-writes.ts';
 import { SafekeeperError } from '../errors.ts';
-import { RecordEnd } from '../wal-storage/record-end.ts';
-import { recoverWal } from '../wal-storage/recovery.ts';
 import type { Segments } from '../wal-storage/segments.ts';
 import { WalReader, type DistantSegments } from '../wal-storage/wal-reader.ts';
-import { WalWriter } from '../wal-storage/wal-writer.ts';
+import { Answers } from './answers.ts';
 import type { TimelineMetrics } from './metrics.ts';
 import type { ProposerPeer } from './peer.ts';
+import { TimelineDisk, type TimelineDiskParts } from './timeline-disk.ts';
 
 /** The commit LSN in the control file may lag by this much, which is what a start has to decode again. Unit: bytes. */
 const COMMIT_LAG_MAX = 16 * 1024 * 1024;
-
-/** Whole segments that could be let go and stay all the same: who lags a little is served from this disk. */
-const SEGMENTS_KEPT = 1;
 
 /** Copied WAL that waits to be durable, at most. Unit: bytes. */
 const COPIED_UNSYNCED_MAX = 8 * 1024 * 1024;
 
 /** What a timeline is made of. */
-export interface TimelineParts {
+export interface TimelineParts extends TimelineDiskParts {
   readonly node: NodeId;
-  readonly control: AcceptorControl;
-  /** Record-aligned end of the WAL on disk; nothing follows it. */
-  readonly flushLsn: Lsn;
-  readonly segments: Segments;
-  readonly controlFile: ControlFile;
-  readonly cleanMarker: CleanMarker;
-  readonly log: Logger;
-  readonly metrics: TimelineMetrics;
   readonly clock: Clock;
   /** Where WAL is that was let go here; left out when there is no archive. */
   readonly distant?: DistantSegments | undefined;
@@ -71,13 +56,10 @@ export class Timeline {
   /** Where its WAL lies, for readers. */
   readonly segments: Segments;
   readonly #distant: DistantSegments | undefined;
-  #controlFile: ControlFile;
-  readonly #cleanMarker: CleanMarker;
+  readonly #disk: TimelineDisk;
   readonly #log: Logger;
   readonly #metrics: TimelineMetrics;
   readonly #clock: Clock;
-  #writer: WalWriter;
-  #recordEnd: RecordEnd;
   readonly #peers = new Map<PeerId, ProposerPeer>();
   readonly #advanceListeners = new Set<() => void>();
   #state: AcceptorState;
@@ -88,15 +70,12 @@ export class Timeline {
   #flushScheduled = false;
   /** Raised when the WAL is cut: a flush that began before says nothing any more. */
   #epoch = 0;
-  #savedControl: AcceptorControl;
   #saving: Promise<void> | undefined;
   /** The effect that is waited for, or was last. */
   #effect: Promise<void> | undefined;
   #resuming: Promise<void> | undefined;
-  /** Whoever waits for an answer to {@link configure}, in order. */
-  #configuring: { resolve(report: ConfiguredReport): void; reject(error: Error): void }[] = [];
-  /** Whoever waits for an answer to {@link follow}, in order. */
-  #following: { resolve(verdict: CopyVerdict): void; reject(error: Error): void }[] = [];
+  readonly #configuring = new Answers<ConfiguredReport>();
+  readonly #following = new Answers<CopyVerdict>();
   #ingestedLsn = INVALID_LSN;
   #broken: SafekeeperError | undefined;
   #closing = false;
@@ -105,14 +84,10 @@ export class Timeline {
     const { control, flushLsn } = parts;
     this.segments = parts.segments;
     this.#distant = parts.distant;
-    this.#controlFile = parts.controlFile;
-    this.#cleanMarker = parts.cleanMarker;
+    this.#disk = new TimelineDisk(parts);
     this.#log = parts.log;
     this.#metrics = parts.metrics;
     this.#clock = parts.clock;
-    this.#writer = new WalWriter(parts.segments, flushLsn);
-    this.#recordEnd = new RecordEnd(control.identity, flushLsn);
-    this.#savedControl = control;
     this.#state = startAcceptor(parts.node, { ...control, pendingTruncationLsn: null }, flushLsn);
   }
 
@@ -212,7 +187,7 @@ export class Timeline {
     if (wal.length > 0 && appendVerdict(this.#state, from, message) === 'accept') {
       // Decoded before it is written, so that WAL that is not valid never reaches the disk.
       try {
-        recordLsn = this.#recordEnd.push(wal);
+        recordLsn = this.#disk.decode(wal);
       } catch (error) {
         if (!(error instanceof CorruptionError)) throw error;
         this.#log.error(
@@ -227,27 +202,20 @@ export class Timeline {
   }
 
   /** Installs a configuration and a term, for whoever changes the membership. Resolves to where this safekeeper is then. @throws SafekeeperError `timeline-broken` */
-  configure(configuration: Configuration, term: Term): Promise<ConfiguredReport> {
-    return new Promise((resolve, reject) => {
-      if (this.#broken !== undefined) {
-        reject(this.#broken);
-        return;
-      }
-      this.#configuring.push({ resolve, reject });
-      this.#dispatch({ type: 'configure', configuration, term });
-    });
+  async configure(configuration: Configuration, term: Term): Promise<ConfiguredReport> {
+    if (this.#broken !== undefined) throw this.#broken;
+    const report = this.#configuring.next();
+    this.#dispatch({ type: 'configure', configuration, term });
+    return report;
   }
 
   /** Has no leader brought what another safekeeper has committed, it may come from there: `copy` when its pieces are welcome, from `flushLsn` on. @throws SafekeeperError `timeline-broken`, `disk-full` */
-  follow(source: CommittedWal): Promise<CopyVerdict> {
-    return new Promise((resolve, reject) => {
-      if (this.#broken !== undefined || this.#closing) {
-        reject(this.#broken ?? new SafekeeperError('timeline-broken', 'the timeline is being closed'));
-        return;
-      }
-      this.#following.push({ resolve, reject });
-      this.#dispatch({ type: 'follow', source });
-    });
+  async follow(source: CommittedWal): Promise<CopyVerdict> {
+    if (this.#broken !== undefined) throw this.#broken;
+    if (this.#closing) throw new SafekeeperError('timeline-broken', 'the timeline is being closed');
+    const verdict = this.#following.next();
+    this.#dispatch({ type: 'follow', source });
+    return verdict;
   }
 
   /**
@@ -261,7 +229,7 @@ export class Timeline {
     const piece = { beginLsn, endLsn: (beginLsn + wal.length) as Lsn, recordLsn: this.#state.recordLsn };
     if (this.#broken !== undefined || this.#closing || !isNextPiece(this.#state, source, piece)) return false;
     // Decoded before it is written, as what a proposer sends.
-    this.#dispatch({ type: 'copied', source, piece: { ...piece, recordLsn: this.#recordEnd.push(wal) } }, wal);
+    this.#dispatch({ type: 'copied', source, piece: { ...piece, recordLsn: this.#disk.decode(wal) } }, wal);
     if (this.#state.writeLsn - this.#state.syncedLsn >= COPIED_UNSYNCED_MAX) await this.untilDurable();
     return true;
   }
@@ -301,29 +269,13 @@ export class Timeline {
    * @returns how much was removed. Unit: bytes
    */
   async trim(): Promise<number> {
-    const localStartLsn = this.#neededLsn(this.#savedControl);
+    const localStartLsn = this.#disk.neededLsn();
     if (localStartLsn <= this.#state.control.localStartLsn || this.#busy || this.#broken !== undefined || this.#closing)
       return 0;
     this.#dispatch({ type: 'trim', localStartLsn });
     while (this.#isBusy()) await this.#effectEnded();
-    if (this.#savedControl.localStartLsn < localStartLsn) return 0; // it broke meanwhile
-    return this.#removeBelow(localStartLsn);
-  }
-
-  /** Where the WAL is to begin here, in whole segments, when a control file that says this is durable. */
-  #neededLsn({ remoteConsistentLsn, backupLsn, commitLsn }: AcceptorControl): Lsn {
-    const needed = this.segments.numberOf(Math.min(remoteConsistentLsn, backupLsn, commitLsn) as Lsn);
-    return ((needed - SEGMENTS_KEPT) * this.segments.size) as Lsn;
-  }
-
-  /** Removes the segments below what the control file says is the beginning, durably. @returns how much that was. Unit: bytes */
-  async #removeBelow(localStartLsn: Lsn): Promise<number> {
-    const { disk, directory, size } = this.segments;
-    const gone = this.segments.existing().filter((number) => number * size < localStartLsn);
-    for (const number of gone) disk.remove(this.segments.path(number));
-    await disk.syncDirectory(directory);
-    this.#log.info({ localStartLsn: formatLsn(localStartLsn), segments: gone.length }, 'WAL let go');
-    return gone.length * size;
+    if (this.#disk.savedControl.localStartLsn < localStartLsn) return 0; // it broke meanwhile
+    return this.#disk.removeBelow(localStartLsn);
   }
 
   /**
@@ -342,35 +294,8 @@ export class Timeline {
     try {
       // What was under way when the disk was full is waited for: nothing may change the files but this.
       await Promise.allSettled([this.#effect, this.#flushing, this.#saving]);
-      await this.#writer.close();
-      const { disk, directory } = this.segments;
-      const controlFile = new ControlFile(disk, directory);
-      const stored = controlFile.load();
-      if (stored === undefined) throw new CorruptionError('the control file is gone', { source: controlFile.path });
-      // Term and history are those on the disk: they may be a step ahead of the state, as at a crash. The LSNs there lag.
-      let control = withLaterLsns(stored, this.#state.control);
-      const flushLsn = await recoverWal(this.segments, control, false);
-      this.#requireAcknowledged(stored, flushLsn);
-      control = { ...control, pendingTruncationLsn: null };
-      await controlFile.save(control);
-      const localStartLsn = this.#neededLsn(control);
-      if (localStartLsn > control.localStartLsn) {
-        control = { ...control, localStartLsn };
-        await controlFile.save(control);
-        await this.#removeBelow(localStartLsn);
-      }
-      const writer = new WalWriter(this.segments, flushLsn);
-      try {
-        await writer.reserve();
-      } catch (error) {
-        await writer.close();
-        throw error;
-      }
-      this.#controlFile = controlFile;
-      this.#savedControl = control;
-      this.#writer = writer;
-      this.#recordEnd = new RecordEnd(this.identity, flushLsn);
-      this.#state = startAcceptor(this.#state.node, withLaterLsns(control, this.#state.control), flushLsn);
+      const { control, flushLsn } = await this.#disk.reopen(this.#state);
+      this.#state = startAcceptor(this.#state.node, control, flushLsn);
       this.#epoch++;
       this.#broken = undefined;
       this.#log.info({ flushLsn: formatLsn(flushLsn), term: this.term }, 'the disk takes writes again');
@@ -382,22 +307,9 @@ export class Timeline {
     }
   }
 
-  /** @throws CorruptionError when WAL is gone that was acknowledged and that no newer leader has cut off */
-  #requireAcknowledged(stored: AcceptorControl, flushLsn: Lsn): void {
-    const { control, flushLsn: acknowledgedLsn } = this.#state;
-    const isCut = stored.pendingTruncationLsn !== null || stored.history.at(-1)?.term !== control.history.at(-1)?.term;
-    if (!isCut && flushLsn < acknowledgedLsn)
-      throw new CorruptionError(
-        `WAL up to ${formatLsn(acknowledgedLsn)} was durable, but ends at ${formatLsn(flushLsn)}`,
-        {
-          source: this.segments.directory,
-        },
-      );
-  }
-
   /** Writes the control file when its LSNs lag; for a timer. */
   saveProgress(): void {
-    if (this.#savedControl !== this.#state.control) this.#saveControl();
+    if (this.#disk.savedControl !== this.#state.control) this.#saveControl();
   }
 
   /** Makes everything durable and closes the files. Peers are cut off. */
@@ -409,11 +321,9 @@ export class Timeline {
     while (this.#busy || this.#flushScheduled || this.#flushing !== undefined)
       await (this.#flushing ?? new Promise<void>((resolve) => this.#clock.defer(resolve)));
     await this.#saving?.catch(() => undefined);
-    if (this.#broken === undefined && this.#savedControl !== this.#state.control)
-      await this.#controlFile.save(this.#state.control);
-    const durable = this.#broken === undefined && this.#state.syncedLsn === this.#writer.writeLsn;
-    await this.#writer.close();
-    if (durable) await this.#cleanMarker.put();
+    if (this.#broken === undefined && this.#disk.savedControl !== this.#state.control)
+      await this.#disk.save(this.#state.control);
+    await this.#disk.close(this.#broken === undefined && this.#state.syncedLsn === this.#disk.writeLsn);
   }
 
   #dispatch(input: AcceptorInput, wal?: Uint8Array): void {
@@ -464,7 +374,7 @@ export class Timeline {
     this.#state = next;
     if (input.type === 'append') this.#metrics.receivedBytes.inc(next.writeLsn - before.writeLsn);
     if (input.type === 'copied') this.#metrics.copiedBytes.inc(next.writeLsn - before.writeLsn);
-    assert(this.#writer.writeLsn === next.writeLsn, 'the WAL on disk ends where the state says');
+    assert(this.#disk.writeLsn === next.writeLsn, 'the WAL on disk ends where the state says');
     if (
       input.type === 'message' &&
       input.message.type === 'elected' &&
@@ -473,7 +383,7 @@ export class Timeline {
       // Taken, not refused: one that comes twice is refused, and the leader it names stays.
       // Whatever the decoder saw before, the leader's WAL goes on from a record boundary.
       assert(next.recordLsn === next.writeLsn, 'streaming begins at a record boundary');
-      this.#recordEnd.restart(next.writeLsn);
+      this.#disk.restartDecoding();
       this.#log.info({ term: next.control.term, lsn: formatLsn(next.writeLsn) }, 'a proposer leads');
     }
     if (
@@ -482,22 +392,19 @@ export class Timeline {
       before.control.term !== next.control.term
     )
       this.#notify();
-    if (next.control.commitLsn - this.#savedControl.commitLsn >= COMMIT_LAG_MAX) this.#saveControl();
+    if (next.control.commitLsn - this.#disk.savedControl.commitLsn >= COMMIT_LAG_MAX) this.#saveControl();
     this.#resume();
   }
 
   #apply(effect: AcceptorEffect, wal: Uint8Array | undefined): Promise<void> | undefined {
     switch (effect.type) {
       case 'persistControl':
-        return this.#controlFile.save(effect.control).then(() => {
-          this.#savedControl = effect.control;
-        });
+        return this.#disk.save(effect.control);
       case 'truncateWal':
-        this.#log.info({ lsn: formatLsn(effect.lsn), from: formatLsn(this.#writer.writeLsn) }, 'WAL cut back');
         return this.#truncate(effect.lsn);
       case 'writeWal':
-        assert(wal !== undefined && effect.beginLsn === this.#writer.writeLsn, 'WAL is appended at its end');
-        this.#writer.append(wal);
+        assert(wal !== undefined && effect.beginLsn === this.#disk.writeLsn, 'WAL is appended at its end');
+        this.#disk.append(wal);
         return undefined;
       case 'syncWal':
         return this.#syncNow();
@@ -508,12 +415,12 @@ export class Timeline {
         this.#peers.get(effect.to)?.send(effect.message);
         return undefined;
       case 'configured':
-        this.#configuring.shift()?.resolve(effect.report);
+        this.#configuring.give(effect.report);
         return undefined;
       case 'followed':
         // As at an Elected: from here on the WAL goes on from a record boundary.
-        if (effect.verdict === 'copy') this.#recordEnd.restart(this.#writer.writeLsn);
-        this.#following.shift()?.resolve(effect.verdict);
+        if (effect.verdict === 'copy') this.#disk.restartDecoding();
+        this.#following.give(effect.verdict);
         return undefined;
       case 'commitAdvanced':
         return undefined; // consumers are told in #settle, when the state says so too
@@ -541,11 +448,11 @@ export class Timeline {
 
   async #flush(): Promise<void> {
     const epoch = this.#epoch;
-    const syncedLsn = this.#writer.writeLsn;
+    const syncedLsn = this.#disk.writeLsn;
     // Not the decoder's position: that may be beyond what is written, in WAL that was found to be damaged.
     const flushLsn = this.#state.recordLsn;
     try {
-      await this.#timedSync();
+      await this.#disk.sync();
     } catch (error) {
       this.#break(error as Error);
       return;
@@ -554,34 +461,27 @@ export class Timeline {
     }
     if (epoch !== this.#epoch) return;
     this.#dispatch({ type: 'flushed', syncedLsn, flushLsn });
-    if (this.#writer.writeLsn > syncedLsn) this.#scheduleFlush();
-  }
-
-  async #timedSync(): Promise<void> {
-    const began = performance.now();
-    await this.#writer.sync();
-    this.#metrics.syncSeconds.observe((performance.now() - began) / 1000);
+    if (this.#disk.writeLsn > syncedLsn) this.#scheduleFlush();
   }
 
   async #truncate(lsn: Lsn): Promise<void> {
     this.#epoch++;
     await this.#flushing;
     this.#waiting = this.#waiting.filter(({ type }) => type !== 'flushed');
-    await this.#writer.truncate(lsn);
+    await this.#disk.truncate(lsn);
   }
 
   async #syncNow(): Promise<void> {
     await this.#flushing;
-    await this.#timedSync();
+    await this.#disk.sync();
   }
 
   /** Saves a state that is settled: effects that persist come later in the control file's own order, and say at least as much. */
   #saveControl(): void {
     if (this.#busy || this.#saving !== undefined || this.#broken !== undefined || this.#closing) return;
     const { control } = this.#state;
-    this.#saving = this.#controlFile.save(control).then(
+    this.#saving = this.#disk.save(control).then(
       () => {
-        this.#savedControl = control;
         this.#saving = undefined;
       },
       (error: unknown) => {
@@ -604,7 +504,7 @@ export class Timeline {
       this.#dispatch(input);
       if (this.#isBusy()) return; // the rest waits for that one's end
     }
-    if (this.#writer.writeLsn > this.#state.syncedLsn) this.#scheduleFlush();
+    if (this.#disk.writeLsn > this.#state.syncedLsn) this.#scheduleFlush();
     for (const peer of this.#peers.values()) {
       if (this.#isBusy()) return; // a message of an earlier one suspended again, and paused all
       peer.resume();
@@ -643,20 +543,8 @@ export class Timeline {
     } else this.#log.error({ err: error }, 'timeline broken');
     for (const peer of this.#peers.values()) peer.reject(this.#broken.message);
     this.#peers.clear();
-    for (const waiting of [...this.#configuring.splice(0), ...this.#following.splice(0)]) waiting.reject(this.#broken);
+    this.#configuring.refuseAll(this.#broken);
+    this.#following.refuseAll(this.#broken);
     this.#notify();
   }
-}
-
-/** A control file with those LSNs of `other` that are later: all of them are lower bounds. */
-function withLaterLsns(control: AcceptorControl, other: AcceptorControl): AcceptorControl {
-  const later = (key: 'commitLsn' | 'peerHorizonLsn' | 'backupLsn' | 'remoteConsistentLsn'): Lsn =>
-    control[key] > other[key] ? control[key] : other[key];
-  return {
-    ...control,
-    commitLsn: later('commitLsn'),
-    peerHorizonLsn: later('peerHorizonLsn'),
-    backupLsn: later('backupLsn'),
-    remoteConsistentLsn: later('remoteConsistentLsn'),
-  };
 }
