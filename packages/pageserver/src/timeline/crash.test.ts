@@ -1,13 +1,10 @@
-import { mkdtempSync, rmSync } from 'node:fs';
-import { tmpdir } from 'node:os';
-import { join } from 'node:path';
 import type { Lsn } from '@zenith/base';
 import { BLCKSZ } from '@zenith/pg-format';
 import { expect, test } from 'vitest';
 import { ObjectKind } from '../key-space/object.ts';
 import { ValueKind } from '../key-space/value.ts';
-import { CrashingFileSystem, InjectedFault } from './crashing-file-system.test-support.ts';
-import type { StorageOptions } from './options.ts';
+import { CrashingFileSystem } from './crashing-file-system.test-support.ts';
+import { backgroundEnds, inDirectory, isInjected, seeded, SMALL_STORE } from './power-failure.test-support.ts';
 import {
   at,
   chainRedo,
@@ -23,18 +20,6 @@ import {
 import type { Timeline } from './timeline.ts';
 import { TimelineStore } from './timeline-store.ts';
 
-const MIB = 1024 * 1024;
-const OPTIONS: Partial<StorageOptions> = {
-  memoryBytes: 16 * MIB,
-  pageCacheBytes: MIB,
-  indexCacheBytes: MIB,
-  layerBytesTarget: 4 * BLCKSZ,
-  imageAfterValues: 6,
-  imageTiersMin: 1,
-  imageTiersMax: 1,
-  compactInBackground: false,
-  retryDelayMs: 3_600_000,
-};
 const RELATIONS = 3;
 const BLOCKS = 6;
 
@@ -116,32 +101,11 @@ function wrongAt(timeline: Timeline, model: StorageModel, lsn: Lsn): string[] {
   return wrong;
 }
 
-function seeded(seed: number): () => number {
-  let x = seed * 2654435761 + 1;
-  return () => {
-    x = Math.imul(x ^ (x >>> 15), 2246822519) + 0x9e3779b9;
-    return (x >>> 0) / 0x1_0000_0000;
-  };
-}
-
-function deepest(error: unknown): unknown {
-  return error instanceof AggregateError ? error.errors[0] : error;
-}
-
-async function inDirectory(work: (directory: string) => Promise<void>): Promise<void> {
-  const directory = mkdtempSync(join(tmpdir(), 'zenith-crash-'));
-  try {
-    await work(directory);
-  } finally {
-    rmSync(directory, { recursive: true });
-  }
-}
-
 async function countOperations(): Promise<number> {
   const fileSystem = new CrashingFileSystem(Number.POSITIVE_INFINITY, true);
   await inDirectory(async (directory) => {
     const reported: Reported = { writers: [], durable: [] };
-    await play(TimelineStore.open(directory, { options: OPTIONS, redo: chainRedo, fileSystem }), reported);
+    await play(TimelineStore.open(directory, { options: SMALL_STORE, redo: chainRedo, fileSystem }), reported);
     expect(reported.writers[0]?.timeline.statistics).toMatchObject({ levelZeroLayers: 0, memoryLayerBytes: 0 });
     expect(reported.writers[0]?.timeline.statistics.imageLayers).toBeGreaterThan(3);
   });
@@ -158,14 +122,15 @@ test('a power failure at any file operation loses nothing that was reported dura
       const reported: Reported = { writers: [], durable: [] };
       // Failing to remove a compacted layer is not a failure.
       await Promise.resolve()
-        .then(() => play(TimelineStore.open(directory, { options: OPTIONS, redo: chainRedo, fileSystem }), reported))
-        .catch((error: unknown) => expect(deepest(error)).toBeInstanceOf(InjectedFault));
+        .then(() =>
+          play(TimelineStore.open(directory, { options: SMALL_STORE, redo: chainRedo, fileSystem }), reported),
+        )
+        .catch((error: unknown) => expect(isInjected(error)).toBe(true));
       expect(fileSystem.crashed).toBe(true);
-      // What still runs in the background finds the machine down.
-      await new Promise((resolve) => setTimeout(resolve, 2));
+      await backgroundEnds();
       fileSystem.loseUnsynced(seeded(failAt));
       const store = TimelineStore.open(directory, {
-        options: OPTIONS,
+        options: SMALL_STORE,
         redo: chainRedo,
         fileSystem: unsyncedFileSystem,
       });
@@ -197,12 +162,12 @@ test('a file operation that fails once fails its flush or compaction only: durab
   for (let failAt = 12; failAt < operations; failAt++) {
     await inDirectory(async (directory) => {
       const fileSystem = new CrashingFileSystem(failAt, false);
-      const store = TimelineStore.open(directory, { options: OPTIONS, redo: chainRedo, fileSystem });
+      const store = TimelineStore.open(directory, { options: SMALL_STORE, redo: chainRedo, fileSystem });
       const attempt = async <T>(work: () => Promise<T>): Promise<T | undefined> => {
         try {
           return await work();
         } catch (error) {
-          expect(deepest(error)).toBeInstanceOf(InjectedFault);
+          expect(isInjected(error)).toBe(true);
           failures++;
           return undefined;
         }
@@ -226,7 +191,7 @@ test('a file operation that fails once fails its flush or compaction only: durab
       }
       await attempt(() => store.close());
       const again = TimelineStore.open(directory, {
-        options: OPTIONS,
+        options: SMALL_STORE,
         redo: chainRedo,
         fileSystem: unsyncedFileSystem,
       });
