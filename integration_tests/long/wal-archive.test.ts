@@ -1,6 +1,6 @@
-import { readdirSync } from 'node:fs';
+import { readdirSync, readFileSync, unlinkSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import { formatLsn, parseLsn, type Lsn } from '@zenith/base';
+import { crc32c, formatLsn, parseLsn, type Lsn } from '@zenith/base';
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { loseSafekeepers, restoreBranch, safekeeperTimeline, SEGMENT_SIZE } from '../support/lost-safekeepers.ts';
 import { Zenith } from '../support/zenith.ts';
@@ -50,6 +50,52 @@ test('segments are archived, and let go on every safekeeper once the pageserver 
   );
   expect(report).toMatchObject({ missing: [], corrupt: [], foreign: [] });
   expect(report.objects).toBeGreaterThan(archived.length);
+});
+
+test('damage in archived WAL with which checksum and description agree is found by a scrub, with segment and LSN', async () => {
+  const { tenant, timeline } = await zenith.branch('main');
+  const key = `wal/${tenant}/${timeline}/`;
+  const folder = join(zenith.repository, 'remote', key);
+  const [name = ''] = readdirSync(folder)
+    .filter((file) => file.endsWith('.json'))
+    .toSorted()
+    .slice(2);
+  const path = join(folder, name);
+  const text = readFileSync(path, 'utf8');
+  const described = JSON.parse(text) as { crc32c: number };
+  const object = (crc: number): string => `${name.slice(0, 24)}-${crc.toString(16).padStart(8, '0')}`;
+  const bytes = readFileSync(join(folder, object(described.crc32c)));
+  const [at, page] = [SEGMENT_SIZE / 2 + 4_000, SEGMENT_SIZE / 2];
+  bytes[at] = (bytes[at] ?? 0) ^ 1;
+  const damaged = object(crc32c(bytes));
+  // Both are files that safekeepers may share: what takes their place is a new one.
+  writeFileSync(join(folder, damaged), bytes);
+  unlinkSync(path);
+  writeFileSync(path, JSON.stringify({ ...described, crc32c: crc32c(bytes) }));
+  try {
+    const { code, stdout } = await zenith.try('scrub', '--json');
+    expect(code).toBe(1);
+    const { missing, corrupt } = JSON.parse(stdout) as {
+      missing: unknown[];
+      corrupt: { key: string; lsn: string; message: string }[];
+    };
+    expect(missing).toEqual([]);
+    expect(corrupt).toEqual([
+      { key: `${key}${damaged}`, lsn: expect.any(String), message: expect.stringContaining('wrong checksum') },
+    ]);
+    const lsn = corrupt[0]?.lsn ?? '';
+    // A record of that insert is shorter than a page, but for full-page images.
+    expect(Math.abs((parseLsn(lsn) % SEGMENT_SIZE) - page)).toBeLessThan(2 * 8192);
+    const shown = await zenith.try('scrub');
+    expect(shown.code).toBe(1);
+    expect(shown.stdout).toContain(`corrupt: ${key}${damaged}: ${lsn}: the record at ${lsn} has a wrong checksum`);
+    const quick = await zenith.try('scrub', '--quick');
+    expect(quick.code).toBe(0);
+  } finally {
+    writeFileSync(path, text);
+    unlinkSync(join(folder, damaged));
+  }
+  expect(await zenith.json('scrub')).toMatchObject({ missing: [], corrupt: [] });
 });
 
 test('a safekeeper that is replaced gets the WAL that is kept, and a branch in the old history works', async () => {

@@ -43,7 +43,7 @@ program
 
 program
   .command('scrub')
-  .description('compare the archived WAL with its descriptions; prints one line of JSON')
+  .description('compare the archived WAL with its descriptions and decode it; prints one line of JSON')
   .requiredOption('--location <location>', 'the remote storage: a folder, or s3://bucket/prefix')
   .option('--quick', 'compare lengths only, instead of reading every segment')
   .action(scrub);

@@ -9,14 +9,17 @@ const SCRUB_TIMEOUT_MS = 24 * 3600 * 1000;
 /** A report names every orphan, with keys of 200 characters. Unit: bytes. */
 const REPORT_BYTES_MAX = 256 * 1024 * 1024;
 
-const problems = v.array(v.object({ key: v.string(), message: v.string() }));
+const problem = { key: v.string(), message: v.string() };
+
+/** `lsn`: where the WAL in the object is not valid, as text; null when that is not what is wrong. */
+const corruptObject = v.object({ ...problem, lsn: v.optional(v.nullable(v.string()), null) });
 
 const scrubReport = v.object({
   timelines: v.number(),
   objects: v.number(),
   bytes: v.number(),
-  missing: problems,
-  corrupt: problems,
+  missing: v.array(v.object(problem)),
+  corrupt: v.array(corruptObject),
   orphans: v.array(v.object({ key: v.string(), bytes: v.number(), removable: v.boolean() })),
   foreign: v.array(v.string()),
   deleted: v.array(v.string()),
@@ -42,7 +45,7 @@ const archiveReport = v.object({
 });
 
 /**
- * Compares the indexes and the archived WAL in the repository's remote storage with what is there; the services may run or not.
+ * Compares the indexes and the archived WAL in the repository's remote storage with what is there, and decodes that WAL; the services may run or not.
  * @throws ControlPlaneError `service-failed` when remote storage does not answer; `interrupted`
  */
 export async function scrubRemoteStorage(repository: Repository, request: ScrubRequest): Promise<ScrubReport> {

@@ -1,12 +1,20 @@
-import { CorruptionError, formatLsn, type Lsn } from '@zenith/base';
+import { CorruptionError, formatLsn, PG_TIMELINE, type Lsn } from '@zenith/base';
 import type { TimelineIdentity } from '@zenith/consensus';
-import { walSegmentNumber } from '@zenith/pg-format';
-import { fetchObject, RemoteStorageError, type ObjectInfo, type RemoteStorage } from '@zenith/remote-storage';
-import { descriptionKey, readDescription, segmentKey, WAL_FOLDER, type SegmentDescription } from './wal-archive.ts';
+import { isWalSegmentSize, PG_MAJORS, walSegmentFileName, walSegmentNumber } from '@zenith/pg-format';
+import { RemoteStorageError, type ObjectInfo, type RemoteStorage } from '@zenith/remote-storage';
+import { ArchivedWal } from './archived-wal.ts';
+import {
+  descriptionKey,
+  readDescription,
+  readSegment,
+  segmentKey,
+  WAL_FOLDER,
+  type SegmentDescription,
+} from './wal-archive.ts';
 
 /** How to look at the archive. */
 export interface ScrubArchiveOptions {
-  /** Reads every segment and compares its checksum; without it lengths are compared. */
+  /** Reads every segment, compares its checksum and decodes the WAL in it; without it lengths are compared. */
   readonly readSegments: boolean;
   readonly signal?: AbortSignal | undefined;
 }
@@ -15,6 +23,8 @@ export interface ScrubArchiveOptions {
 export interface ArchiveProblem {
   readonly key: string;
   readonly message: string;
+  /** Where the record or WAL page begins that is not valid, when its WAL was decoded. As text. */
+  readonly lsn?: string;
 }
 
 /** What was found in the archive. */
@@ -39,6 +49,14 @@ interface TimelineObjects {
   readonly segments: Map<string, number>;
 }
 
+/** Of a timeline, what was seen so far. */
+interface SeenSegments {
+  readonly identity: TimelineIdentity;
+  readonly wal: ArchivedWal;
+  /** Checksums of the segments, by number. */
+  readonly checksums: Map<number, number>;
+}
+
 interface Findings {
   readonly missing: ArchiveProblem[];
   readonly corrupt: ArchiveProblem[];
@@ -49,7 +67,7 @@ interface Findings {
 const KEY = /^(wal\/[0-9a-f]{32}\/[0-9a-f]{32}\/)([0-9A-F]{24})(?:\.json|-[0-9a-f]{8})$/;
 
 /**
- * Compares what the descriptions in the archive say with what is there. It needs no safekeeper and may run beside some: what is gone by the time it is read was removed with its timeline, or replaced.
+ * Compares what the descriptions in the archive say with what is there, and verifies each timeline's WAL by the WAL itself, over all its segments in order; one segment is in memory at a time. It needs no safekeeper and may run beside some: what is gone by the time it is read was removed with its timeline, or replaced.
  * @throws RemoteStorageError
  */
 export async function scrubArchive(storage: RemoteStorage, options: ScrubArchiveOptions): Promise<ArchiveReport> {
@@ -91,7 +109,8 @@ async function scrubTimeline(
   findings: Findings,
 ): Promise<void> {
   const named = new Set<string>();
-  let previous: { readonly identity: TimelineIdentity; readonly number: number } | undefined;
+  let previous: number | undefined;
+  let seen: SeenSegments | undefined;
   let corrupt = false;
   for (const { key, name } of descriptions) {
     let described: SegmentDescription | undefined;
@@ -108,7 +127,7 @@ async function scrubTimeline(
     const { identity, commitLsn } = described.control;
     const number = walSegmentNumber((commitLsn - 1) as Lsn, identity.segmentSize);
     const expected =
-      previous === undefined ? walSegmentNumber(identity.timelineStartLsn, identity.segmentSize) : previous.number + 1;
+      previous === undefined ? walSegmentNumber(identity.timelineStartLsn, identity.segmentSize) : previous + 1;
     // One that cannot be read is no gap.
     for (let gap = corrupt ? number : expected; gap < number; gap++)
       findings.missing.push({
@@ -116,10 +135,14 @@ async function scrubTimeline(
         message: `the WAL from ${formatLsn((gap * identity.segmentSize) as Lsn)} on is not archived, but later WAL is`,
       });
     corrupt = false;
-    previous = { identity, number };
+    previous = number;
     const object = segmentKey(identity, number, described.crc32c);
     named.add(object);
-    await checkSegment(storage, key, object, described, segments.get(object), options, findings);
+    const bytes = await checkSegment(storage, key, object, described, segments.get(object), options, findings);
+    if (bytes === undefined) continue;
+    seen ??= { identity, wal: new ArchivedWal(identity), checksums: new Map() };
+    seen.checksums.set(number, described.crc32c);
+    await checkWal(storage, seen, number, described, bytes, options, findings);
   }
   for (const [key, bytes] of segments) if (!named.has(key)) findings.orphans.push({ key, bytes });
 }
@@ -127,6 +150,8 @@ async function scrubTimeline(
 /** @throws CorruptionError when it describes another segment than its key says */
 function checkDescription({ length, control }: SegmentDescription, key: string, folder: string, name: string): void {
   const { identity, commitLsn } = control;
+  if (!isWalSegmentSize(identity.segmentSize) || !PG_MAJORS.some((major) => major === identity.pgMajor))
+    throw new CorruptionError('the description is of WAL that no supported PostgreSQL writes', { source: key });
   const number = walSegmentNumber((commitLsn - 1) as Lsn, identity.segmentSize);
   if (descriptionKey(identity, number) !== `${folder}${name}.json`)
     throw new CorruptionError('the description is that of another segment', { source: key });
@@ -134,6 +159,7 @@ function checkDescription({ length, control }: SegmentDescription, key: string, 
     throw new CorruptionError('the description is not that of a whole segment', { source: key });
 }
 
+/** @returns the bytes of a segment that is what its description says, where they are to be read */
 async function checkSegment(
   storage: RemoteStorage,
   description: string,
@@ -142,19 +168,48 @@ async function checkSegment(
   listed: number | undefined,
   { readSegments, signal }: ScrubArchiveOptions,
   findings: Findings,
-): Promise<void> {
+): Promise<Uint8Array | undefined> {
   try {
     const found = listed ?? (await storage.head(key, { signal }))?.length;
     if (found === undefined) throw new RemoteStorageError('not-found', `there is no object ${key}`);
     if (found !== length)
       throw new CorruptionError(`the object has ${found} bytes, not ${length}`, { source: `${storage.name}: ${key}` });
-    const sink = { begin: () => undefined, write: () => undefined };
-    if (readSegments) await fetchObject(storage, key, { length, crc32c }, sink, { signal });
+    return readSegments ? await readSegment(storage, key, { length, crc32c }, signal) : undefined;
   } catch (error) {
     const problem = { key, message: (error as Error).message };
     if (error instanceof CorruptionError) findings.corrupt.push(problem);
     else if (!(error instanceof RemoteStorageError && error.code === 'not-found')) throw error;
     // It may have been replaced, or removed with its timeline, since it was listed.
     else if ((await readDescription(storage, description, signal))?.crc32c === crc32c) findings.missing.push(problem);
+    return undefined;
   }
+}
+
+/** Verifies the WAL in a segment as it goes on from the ones before. */
+async function checkWal(
+  storage: RemoteStorage,
+  { identity, wal, checksums }: SeenSegments,
+  number: number,
+  { control }: SegmentDescription,
+  bytes: Uint8Array,
+  { signal }: ScrubArchiveOptions,
+  findings: Findings,
+): Promise<void> {
+  const damage = await wal.verify(number, control.history, bytes);
+  if (damage === undefined) return;
+  const first = walSegmentNumber(damage.lsn, identity.segmentSize);
+  // One of them may have been replaced since it was read, and the others are those that go with the new one: those of the record that is not valid, and of the one before it, which it names.
+  for (let at = first - 1; at <= number; at++)
+    if (
+      checksums.has(at) &&
+      (await readDescription(storage, descriptionKey(identity, at), signal))?.crc32c !== checksums.get(at)
+    )
+      return;
+  const lsn = formatLsn(damage.lsn);
+  const name = walSegmentFileName(PG_TIMELINE, number, identity.segmentSize);
+  findings.corrupt.push({
+    key: segmentKey(identity, first, checksums.get(first) as number),
+    message: `${lsn}: ${damage.message}${first === number ? '' : `, and it reaches into ${name}`}`,
+    lsn,
+  });
 }

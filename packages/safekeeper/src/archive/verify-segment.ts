@@ -1,12 +1,8 @@
 import { assert, CorruptionError, crc32c, formatLsn, PG_TIMELINE, type Lsn } from '@zenith/base';
 import type { AcceptorControl } from '@zenith/consensus';
-import { WalRecord, WalStreamDecoder, walSegmentFileName, walSegmentNumber } from '@zenith/pg-format';
-import { pgMajorOf } from '../wal-storage/record-end.ts';
-import { segmentPrefix } from '../wal-storage/segment-prefix.ts';
+import { walSegmentFileName, walSegmentNumber } from '@zenith/pg-format';
 import { firstRecordOf, type ReadWal } from './first-record.ts';
-
-/** Read and decoded in one turn of the event loop. Unit: bytes. */
-const CHUNK_LENGTH = 64 * 1024;
+import { CHUNK_LENGTH, prefixDamage, termStartsOf, WalVerifier } from './wal-verifier.ts';
 
 /** A segment every byte of which is what was written, as far as WAL itself can tell. */
 export interface VerifiedSegment {
@@ -46,7 +42,7 @@ export async function verifySegment(
   signal: AbortSignal,
 ): Promise<VerifiedSegment> {
   const { identity, history, commitLsn } = control;
-  const { segmentSize, timelineStartLsn, systemId } = identity;
+  const { segmentSize, timelineStartLsn } = identity;
   const startLsn = number * segmentSize;
   const endLsn = startLsn + segmentSize;
   assert(fromLsn <= Math.max(startLsn, timelineStartLsn), 'a segment is decoded from its beginning on, at least');
@@ -60,36 +56,28 @@ export async function verifySegment(
   if (startLsn < timelineStartLsn) {
     const prefix = new Uint8Array(timelineStartLsn - startLsn);
     await read(startLsn as Lsn, prefix);
-    if (Buffer.compare(prefix, segmentPrefix(identity)) !== 0)
-      throw damage(startLsn, 'what lies before the beginning of the timeline is not what is written there');
+    const wrong = prefixDamage(identity, prefix);
+    if (wrong !== undefined) throw damage(wrong.lsn, wrong.message);
     crc = crc32c(prefix);
   }
 
-  const decoderFrom = (lsn: Lsn): WalStreamDecoder =>
-    new WalStreamDecoder(pgMajorOf(identity), lsn, { systemId, segmentSize, gaps: 'zeroes' });
-  let decoder = decoderFrom(fromLsn);
   let recordLsn = fromLsn;
-  const record = new WalRecord();
-  // Where a term begins the first record's link says nothing: a proposer is not asked for it.
-  const termStarts = history.map((entry) => entry.startLsn).filter((lsn) => lsn > fromLsn);
+  const verifier = new WalVerifier(identity, fromLsn, (lsn) => {
+    if (lsn < endLsn) recordLsn = lsn;
+  });
+  const termStarts = termStartsOf(history);
   const buffer = new Uint8Array(CHUNK_LENGTH);
-  for (let next: number = fromLsn; decoder.position < endLsn;) {
+  while (verifier.position < endLsn) {
     signal.throwIfAborted();
-    while (termStarts[0] === next) {
-      termStarts.shift();
-      if (decoder.position === next) decoder = decoderFrom(next as Lsn);
-    }
+    const next = verifier.nextLsn;
     const segmentEnd = next - (next % segmentSize) + segmentSize;
-    const limit = Math.min(next + CHUNK_LENGTH, segmentEnd, commitLsn, termStarts[0] ?? commitLsn);
-    if (limit <= next) throw damage(decoder.position, 'a record is longer than the committed WAL');
+    const limit = Math.min(next + CHUNK_LENGTH, segmentEnd, commitLsn);
+    if (limit <= next) throw damage(verifier.position, 'a record is longer than the committed WAL');
     const bytes = buffer.subarray(0, limit - next);
-    await read(next as Lsn, bytes);
+    await read(next, bytes);
     if (next >= startLsn && next < endLsn) crc = crc32c(bytes, 0, bytes.length, crc);
-    decoder.push(bytes);
-    while (decoder.next(record)) if (record.lsn < endLsn) recordLsn = record.lsn;
-    if (decoder.end !== undefined) throw damage(decoder.end.lsn, decoder.end.message);
-    if (decoder.pgTimeline > PG_TIMELINE) throw damage(next, `the WAL is that of timeline ${decoder.pgTimeline}`);
-    next = limit;
+    verifier.push(bytes, termStarts);
+    if (verifier.damage !== undefined) throw damage(verifier.damage.lsn, verifier.damage.message);
   }
   return { length: segmentSize, crc32c: crc, recordLsn };
 }

@@ -108,18 +108,7 @@ export class WalArchive {
   async read(identity: TimelineIdentity, number: number): Promise<Uint8Array | undefined> {
     const found = await this.find(identity, number);
     if (found === undefined) return undefined;
-    const bytes = new Uint8Array(found.length);
-    let at = 0;
-    await fetchObject(this.#storage, segmentKey(identity, number, found.crc32c), found, {
-      begin: () => {
-        at = 0;
-      },
-      write: (chunk) => {
-        bytes.set(chunk, at);
-        at += chunk.length;
-      },
-    });
-    return bytes;
+    return readSegment(this.#storage, segmentKey(identity, number, found.crc32c), found);
   }
 
   /** Removes all of a timeline's WAL; harmless to repeat, and when there is none. When it throws, some may be gone. @throws RemoteStorageError */
@@ -138,6 +127,28 @@ export class WalArchive {
   close(): void {
     this.#storage.close();
   }
+}
+
+/** All bytes of the segment under a key. @throws CorruptionError when they are not what its description says; RemoteStorageError */
+export async function readSegment(
+  storage: RemoteStorage,
+  key: string,
+  expected: Pick<SegmentDescription, 'length' | 'crc32c'>,
+  signal?: AbortSignal,
+): Promise<Uint8Array> {
+  const bytes = new Uint8Array(expected.length);
+  let at = 0;
+  const sink = {
+    begin: () => {
+      at = 0;
+    },
+    write: (chunk: Uint8Array) => {
+      bytes.set(chunk, at);
+      at += chunk.length;
+    },
+  };
+  await fetchObject(storage, key, expected, sink, { signal });
+  return bytes;
 }
 
 /** What the description under a key says; undefined when there is none. @throws CorruptionError, RemoteStorageError */
