@@ -1,8 +1,9 @@
 /**
- * How soon a pageserver with many timelines and layers serves, as a ratio to one that has none: a start reads indexes, nothing of the layers.
+ * How soon a pageserver with many timelines and layers serves, without remote storage and with all of it in a folder as remote storage, as a ratio to one that has none: a start reads indexes, nothing of the layers.
  * Part of npm run bench:scale; alone: node --conditions=source --import tsx bench/restart.ts [--timelines 1000] [--layers 100000]
  */
 import { spawn, type ChildProcess } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
 import { linkSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -62,10 +63,59 @@ function multiply(directory: string, tenant: TenantId, template: TimelineId, cou
     const to = join(timelines, timeline);
     mkdirSync(join(to, 'layers'), { recursive: true });
     for (const name of names) linkSync(join(from, 'layers', name), join(to, 'layers', name));
-    const text = JSON.stringify({ ...body, timeline });
-    writeFileSync(join(to, 'index.json'), `{"crc32c":${crc32c(new TextEncoder().encode(text))},"body":${text}}\n`);
+    writeFileSync(join(to, 'index.json'), checked({ ...body, timeline }));
   }
   return names.length * count;
+}
+
+/** JSON with its checksum, as indexes are. */
+function checked(body: object): string {
+  const text = JSON.stringify(body);
+  return `{"crc32c":${crc32c(new TextEncoder().encode(text))},"body":${text}}\n`;
+}
+
+/** Puts everything of the tenant into a folder as remote storage has it, written by a first generation of this data directory. */
+function upload(directory: string, tenant: TenantId, objects: string): void {
+  const timelines = join(directory, 'tenants', tenant, 'timelines');
+  const writer = randomUUID();
+  writeFileSync(join(directory, 'identity'), `${writer}\n`);
+  for (const timeline of readdirSync(timelines)) {
+    const from = join(timelines, timeline);
+    const index = readFileSync(join(from, 'index.json'), 'utf8');
+    const { body } = JSON.parse(index) as { body: { layers: readonly { fileName: string; crc32c: number }[] } };
+    const [layers, indexes, claims] = ['layers', 'indexes', 'claims'].map((kind) =>
+      join(objects, kind, tenant, timeline),
+    ) as [string, string, string];
+    for (const folder of [layers, indexes, claims]) mkdirSync(folder, { recursive: true });
+    for (const { fileName } of body.layers)
+      linkSync(join(from, 'layers', fileName), join(layers, `${fileName}-00000001`));
+    writeFileSync(join(claims, '00000001'), `${JSON.stringify({ writer })}\n`);
+    writeFileSync(
+      join(indexes, '00000001-00000000'),
+      checked({
+        format: 1,
+        writer,
+        generation: 1,
+        sequence: 0,
+        index,
+        layers: Object.fromEntries(
+          body.layers.map((layer) => [layer.fileName, { generation: 1, crc32c: layer.crc32c }]),
+        ),
+      }),
+    );
+  }
+}
+
+/** Writes the configuration of a pageserver. */
+function configure(
+  directory: string,
+  remoteStorage?: { readonly location: string; readonly generation: number },
+): void {
+  const address = { host: '127.0.0.1', port: 0 };
+  writeFileSync(
+    join(directory, 'pageserver.json'),
+    JSON.stringify({ listen: address, http: address, ...(remoteStorage === undefined ? {} : { remoteStorage }) }),
+  );
 }
 
 interface Start {
@@ -111,28 +161,34 @@ try {
   const [empty, full] = ['empty', 'full'].map((name) => join(directory.path, name)) as [string, string];
   for (const folder of [empty, full]) {
     mkdirSync(folder);
-    const address = { host: '127.0.0.1', port: 0 };
-    writeFileSync(join(folder, 'pageserver.json'), JSON.stringify({ listen: address, http: address }));
+    configure(folder);
   }
   const template = await makeTemplate(full, tenant, Math.round(layers / count / 2));
   const total = multiply(full, tenant, template, count);
   const page = `/v1/tenant/${tenant}/timeline/${template}/page?spc=1663&db=5&rel=16384&fork=0&block=7`;
-  const [floors, starts]: [Start[], Start[]] = [[], []];
-  for (let run = 0; run < RUNS; run++) {
-    floors.push(await start(empty, undefined));
-    starts.push(await start(full, page));
-  }
   const median = (of: readonly Start[], what: keyof Start): number => medianOf(of.map((one) => one[what]));
-  const floor = median(floors, 'readyMs');
-  const serves = atMost(
-    `a pageserver with ${count} timelines and ${total} layers serves`,
-    starts.map(({ readyMs }) => readyMs),
-    READY_MS_MAX,
-  );
-  print(serves);
-  console.log(
-    `      a first page after ${median(starts, 'firstPageMs').toFixed(0)} ms; with no timeline it serves after ${floor.toFixed(0)} ms (ratio ${(median(starts, 'readyMs') / floor).toFixed(2)})`,
-  );
+  const objects = join(directory.path, 'objects');
+  for (const withRemote of [false, true]) {
+    if (withRemote) upload(full, tenant, objects);
+    const [floors, starts]: [Start[], Start[]] = [[], []];
+    for (let run = 0; run < RUNS; run++) {
+      floors.push(await start(empty, undefined));
+      // Each start of a pageserver has a generation of its own.
+      if (withRemote) configure(full, { location: objects, generation: 2 + run });
+      starts.push(await start(full, page));
+    }
+    print(
+      atMost(
+        `with ${count} timelines, ${total} layers, ${withRemote ? 'all in' : 'no'} remote storage: serves`,
+        starts.map(({ readyMs }) => readyMs),
+        READY_MS_MAX,
+      ),
+    );
+    const [floor, ready] = [median(floors, 'readyMs'), median(starts, 'readyMs')];
+    console.log(
+      `      a first page after ${median(starts, 'firstPageMs').toFixed(0)} ms; with no timeline it serves after ${floor.toFixed(0)} ms (ratio ${(ready / floor).toFixed(2)})`,
+    );
+  }
 } finally {
   directory.remove();
 }

@@ -22,6 +22,9 @@ import {
 /** Objects on their way lie here; no key begins with a dot. */
 const INCOMING = '.incoming';
 
+/** Folders that a listing reads ahead, and objects whose sizes it waits for at once: one after the other, most of its time is waiting for a thread. */
+const [FOLDERS_AHEAD, SIZES_AHEAD] = [8, 16];
+
 /** What lies in the folder of objects on their way longer than this was left by a process that died. Unit: ms. */
 const ABANDONED_AFTER_MS = 3600_000;
 
@@ -123,12 +126,22 @@ export class LocalFolderStorage implements RemoteStorage {
     assert(limit >= 1 && limit <= LIST_PAGE_MAX, 'a page of a listing has a bounded length');
     return this.#attempt(async () => {
       const objects: ObjectInfo[] = [];
+      const pending: Promise<ObjectInfo | undefined>[] = [];
+      const takeAllBut = async (left: number): Promise<void> => {
+        while (pending.length > left) {
+          const found = await pending.shift();
+          if (found !== undefined) objects.push(found);
+        }
+      };
       for await (const key of this.#walk('', prefix, after)) {
         signal?.throwIfAborted();
+        // One that is gone meanwhile makes room.
+        if (objects.length + pending.length === limit) await takeAllBut(0);
         if (objects.length === limit) return { objects, next: objects.at(-1)?.key };
-        const found = await stat(join(this.#root, key)).catch(ignoreMissing);
-        if (found !== undefined) objects.push({ key, length: found.size });
+        pending.push(handled(this.#info(key)));
+        await takeAllBut(SIZES_AHEAD);
       }
+      await takeAllBut(0);
       return { objects, next: undefined };
     });
   }
@@ -152,19 +165,39 @@ export class LocalFolderStorage implements RemoteStorage {
     this.#synced.clear();
   }
 
+  async #info(key: string): Promise<ObjectInfo | undefined> {
+    const found = await stat(join(this.#root, key)).catch(ignoreMissing);
+    return found === undefined ? undefined : { key, length: found.size };
+  }
+
   /** The keys below `folder` ('' or ending in a slash) that have the prefix and come after `after`, in order. */
-  async *#walk(folder: string, prefix: string, after: string): AsyncGenerator<string> {
+  async *#walk(folder: string, prefix: string, after: string, read = this.#read(folder)): AsyncGenerator<string> {
+    const names = (await read).filter(({ key, isFolder }) =>
+      isFolder
+        ? (key.startsWith(prefix) || prefix.startsWith(key)) && (key >= after || after.startsWith(key))
+        : key.startsWith(prefix) && key > after,
+    );
+    const folders = names.filter(({ isFolder }) => isFolder);
+    const ahead: Promise<readonly Name[]>[] = [];
+    let next = 0;
+    for (const { key, isFolder } of names) {
+      if (!isFolder) {
+        yield key;
+        continue;
+      }
+      while (ahead.length < FOLDERS_AHEAD && next < folders.length)
+        ahead.push(handled(this.#read((folders[next++] as Name).key)));
+      yield* this.#walk(key, prefix, after, ahead.shift());
+    }
+  }
+
+  /** What is in a folder ('' or ending in a slash), in the order of the keys. */
+  async #read(folder: string): Promise<readonly Name[]> {
     const entries = await readdir(join(this.#root, folder), { withFileTypes: true }).catch(ignoreMissing);
-    const names = (entries ?? [])
+    return (entries ?? [])
       .filter((entry) => !entry.name.startsWith('.'))
       .map((entry) => ({ key: folder + entry.name + (entry.isDirectory() ? '/' : ''), isFolder: entry.isDirectory() }))
       .sort((a, b) => (a.key < b.key ? -1 : 1));
-    for (const { key, isFolder } of names) {
-      if (isFolder) {
-        const mayMatch = key.startsWith(prefix) || prefix.startsWith(key);
-        if (mayMatch && (key >= after || after.startsWith(key))) yield* this.#walk(key, prefix, after);
-      } else if (key.startsWith(prefix) && key > after) yield key;
-    }
   }
 
   /** Makes a folder and those above it; their names are durable when it resolves. */
@@ -192,6 +225,18 @@ export class LocalFolderStorage implements RemoteStorage {
       );
     }
   }
+}
+
+/** A name in a folder: an object's key, or the beginning of keys, up to a slash. */
+interface Name {
+  readonly key: string;
+  readonly isFolder: boolean;
+}
+
+/** A promise that may never be waited for; who does wait sees its failure. */
+function handled<T>(promise: Promise<T>): Promise<T> {
+  promise.catch(() => undefined);
+  return promise;
 }
 
 /** Links the source's file, if it has one that can be linked. @throws CorruptionError when it is not what the source promises */

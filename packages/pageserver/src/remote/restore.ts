@@ -1,7 +1,7 @@
 import { CorruptionError, type TenantId, type TimelineId } from '@zenith/base';
 import type { FileSystem } from '../layers/file-system.ts';
 import { timelineDirectory } from '../timeline/store-layout.ts';
-import { decodeIndex, INDEX_FILE, writeIndex } from '../timeline/timeline-index.ts';
+import { decodeIndex, INDEX_FILE, isSoundIndex, writeIndex } from '../timeline/timeline-index.ts';
 import { layersDirectory } from '../timeline/timeline-state.ts';
 import { attach, putIndex, requireNewest, type RemoteWriter } from './attach.ts';
 import type { Concurrency } from './concurrency.ts';
@@ -82,7 +82,8 @@ export async function restoreTimelines(
 /** What is wrong with a local index; undefined when it is sound, or not there. */
 function damageOf(fileSystem: FileSystem, path: string): CorruptionError | undefined {
   const bytes = fileSystem.readFile(path);
-  if (bytes === undefined) return undefined;
+  // A start asks for every timeline, and the store decodes what is sound once more.
+  if (bytes === undefined || isSoundIndex(bytes)) return undefined;
   try {
     decodeIndex(bytes, path);
     return undefined;

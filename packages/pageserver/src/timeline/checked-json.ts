@@ -33,6 +33,18 @@ export function decodeCheckedJson(bytes: Uint8Array, what: string, source: strin
   return body;
 }
 
+/** True when the file is as {@link encodeCheckedJson} writes it, with a body that begins like that: then decoding it finds nothing wrong. False says nothing. */
+export function isCheckedJson(bytes: Uint8Array, bodyBegin: string): boolean {
+  const head = /^\{"crc32c":(\d{1,10}),"body":/.exec(new TextDecoder().decode(bytes.subarray(0, HEAD_BYTES_MAX)));
+  if (head === null) return false;
+  const [begin, end] = [head[0].length, bytes.length - TAIL_BYTES];
+  return (
+    new TextDecoder().decode(bytes.subarray(begin, begin + bodyBegin.length)) === bodyBegin &&
+    new TextDecoder().decode(bytes.subarray(end)) === '}\n' &&
+    crc32c(bytes, begin, end) === Number(head[1])
+  );
+}
+
 /** The checksum of the body's own JSON: that of its bytes, where the file is as {@link encodeCheckedJson} writes it. */
 function bodyChecksum(bytes: Uint8Array, body: unknown): number {
   const head = /^\{"crc32c":\d{1,10},"body":/.exec(new TextDecoder().decode(bytes.subarray(0, HEAD_BYTES_MAX)))?.[0];

@@ -12,7 +12,7 @@ import type { PgMajor } from '@zenith/pg-format';
 import type { FileSystem } from '../layers/file-system.ts';
 import type { LayerKind } from '../layers/layer-format.ts';
 import type { WrittenLayer } from '../layers/layer-writer.ts';
-import { decodeCheckedJson, encodeCheckedJson } from './checked-json.ts';
+import { decodeCheckedJson, encodeCheckedJson, isCheckedJson } from './checked-json.ts';
 
 /** One layer in an index. */
 export interface IndexedLayer {
@@ -77,6 +77,11 @@ export function encodeIndex(index: TimelineIndex): Uint8Array {
       crc32c: layer.crc32c,
     })),
   });
+}
+
+/** True when {@link decodeIndex} would find nothing wrong, by the checksum alone: a tenth of the work. False says nothing. */
+export function isSoundIndex(bytes: Uint8Array): boolean {
+  return isCheckedJson(bytes, `{"format":${FORMAT},`);
 }
 
 /**
