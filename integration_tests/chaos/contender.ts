@@ -1,36 +1,22 @@
-import { dirname, join } from 'node:path';
-import { freePort } from '@zenith/testing';
-import { Client } from 'pg';
+import type { Client } from 'pg';
 import { postgresProcessesBelow } from '../../packages/compute/src/postgres/leftovers.ts';
 import type { ComputeCluster } from '../../packages/compute/src/supervisor/compute-cluster.test-support.ts';
-import { ServiceProcess } from '../../packages/compute/src/supervisor/service-process.test-support.ts';
+import type { ComputeProcess } from '../../packages/compute/src/supervisor/compute-process.test-support.ts';
 
 /** Exit status of a supervisor that was fenced. */
 const FENCED = 3;
 
 /** One of several computes that want the same branch. */
 export class Contender {
-  readonly service: ServiceProcess;
-  readonly #port: number;
-  readonly #httpPort: number;
+  readonly service: ComputeProcess;
 
-  private constructor(service: ServiceProcess, port: number, httpPort: number) {
+  private constructor(service: ComputeProcess) {
     this.service = service;
-    this.#port = port;
-    this.#httpPort = httpPort;
   }
 
   /** One more compute for a cluster's branch, on ports of its own; it does not run yet. */
   static async create(cluster: ComputeCluster, name: string): Promise<Contender> {
-    const [port, httpPort] = [await freePort(), await freePort()];
-    const { input, compute } = cluster;
-    const service = new ServiceProcess('compute', join(dirname(compute.dataDir), name), 'compute.json', {
-      ...input,
-      endpoint: name,
-      postgres: { ...input.postgres, port },
-      http: { port: httpPort },
-    });
-    return new Contender(service, port, httpPort);
+    return new Contender(await cluster.addCompute(name));
   }
 
   /** Processes of its PostgreSQL. */
@@ -51,8 +37,7 @@ export class Contender {
   /** Undefined when it does not answer: it listens a moment after its start, and no more a moment before its end. */
   async #status(): Promise<{ readonly state: string; readonly term: number } | undefined> {
     try {
-      const response = await fetch(`http://127.0.0.1:${this.#httpPort}/v1/status`);
-      return (await response.json()) as { readonly state: string; readonly term: number };
+      return (await this.service.status()) as unknown as { readonly state: string; readonly term: number };
     } catch {
       return undefined;
     }
@@ -68,18 +53,8 @@ export class Contender {
   }
 
   /** A connected client; the caller ends it. */
-  async connect(timeoutMs = 30_000): Promise<Client> {
-    const client = new Client({
-      host: '127.0.0.1',
-      port: this.#port,
-      user: 'postgres',
-      database: 'postgres',
-      query_timeout: timeoutMs,
-      connectionTimeoutMillis: timeoutMs,
-    });
-    client.on('error', () => undefined); // its server ends under it; queries in flight reject by themselves
-    await client.connect();
-    return client;
+  connect(timeoutMs?: number): Promise<Client> {
+    return this.service.connect(timeoutMs);
   }
 
   /** Ends it, whatever it is doing. */

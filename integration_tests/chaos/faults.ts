@@ -1,16 +1,19 @@
-/** What may be wrong with a safekeeper. The last four are its links to compute and pageserver; see LinkState. */
-export const SAFEKEEPER_FAULTS = [
-  'none',
-  'killed',
-  'stopped',
-  'cut',
-  'requests-lost',
-  'answers-lost',
-  'refused',
-] as const;
+import type { Random } from '../../packages/consensus/src/simulation/random.test-support.ts';
 
-/** What may happen to the compute: to its supervisor, which is the proposer, to the stream of WAL that this reads, to the postmaster, or to backends. A supervisor that is `replaced` is killed and started again while the other faults last. */
-export const COMPUTE_FAULTS = [
+/** The safekeepers, by their ids. */
+const SAFEKEEPERS = [1, 2, 3] as const;
+
+/** The computes: one on the first timeline, one on a branch. */
+export const COMPUTES = ['main', 'branch'] as const;
+
+/** What may be wrong with a safekeeper. The last four are the links that lead to it; see LinkState. */
+const SAFEKEEPER_FAULTS = ['none', 'killed', 'stopped', 'cut', 'requests-lost', 'answers-lost', 'refused'] as const;
+
+/**
+ * What may happen to a compute: to its supervisor, which is the proposer, to the stream of WAL that this reads, to the postmaster, to backends, or to its links. A supervisor that is `replaced` is killed and started again while the other
+ * faults last.
+ */
+const COMPUTE_FAULTS = [
   'none',
   'supervisor killed',
   'supervisor replaced',
@@ -21,17 +24,22 @@ export const COMPUTE_FAULTS = [
   'postmaster stopped',
   'a backend killed',
   'backends stopped',
-] as const;
-
-/** What may be wrong with the pageserver. */
-export const PAGESERVER_FAULTS = [
-  'none',
-  'killed',
-  'stopped',
-  'cut from the compute',
+  'cut from the pageserver',
   'cut from the safekeepers',
 ] as const;
 
+/** What may be wrong with the pageserver. */
+const PAGESERVER_FAULTS = ['none', 'killed', 'stopped', 'cut from the safekeepers'] as const;
+
+/** Who can have a fault, and which faults that are. */
+export const POSSIBLE_FAULTS: readonly { readonly who: string; readonly faults: readonly string[] }[] = [
+  ...SAFEKEEPERS.map((id) => ({ who: `safekeeper ${id}`, faults: SAFEKEEPER_FAULTS })),
+  ...COMPUTES.map((name) => ({ who: `compute of ${name}`, faults: COMPUTE_FAULTS })),
+  { who: 'pageserver', faults: PAGESERVER_FAULTS },
+];
+
+/** Names a compute. */
+export type ComputeName = (typeof COMPUTES)[number];
 /** One of {@link SAFEKEEPER_FAULTS}. */
 export type SafekeeperFault = (typeof SAFEKEEPER_FAULTS)[number];
 /** One of {@link COMPUTE_FAULTS}. */
@@ -43,8 +51,24 @@ export type PageserverFault = (typeof PAGESERVER_FAULTS)[number];
 export interface Combination {
   /** Of safekeepers 1, 2 and 3. */
   readonly safekeepers: readonly SafekeeperFault[];
-  readonly compute: ComputeFault;
+  readonly computes: Readonly<Record<ComputeName, ComputeFault>>;
   readonly pageserver: PageserverFault;
+}
+
+/** Nothing is wrong. */
+export const ALL_WELL: Combination = {
+  safekeepers: SAFEKEEPERS.map(() => 'none'),
+  computes: { main: 'none', branch: 'none' },
+  pageserver: 'none',
+};
+
+/** Any combination, each as likely as any other. */
+export function randomCombination(random: Random): Combination {
+  return {
+    safekeepers: SAFEKEEPERS.map(() => random.pick(SAFEKEEPER_FAULTS)),
+    computes: { main: random.pick(COMPUTE_FAULTS), branch: random.pick(COMPUTE_FAULTS) },
+    pageserver: random.pick(PAGESERVER_FAULTS),
+  };
 }
 
 /** True when a majority of the safekeepers is well. */
@@ -52,12 +76,13 @@ export function leavesQuorum({ safekeepers }: Combination): boolean {
   return safekeepers.filter((fault) => fault === 'none').length * 2 > safekeepers.length;
 }
 
-/** True when commits must go on, or come back by themselves, while the faults last. */
-export function goesOn(combination: Combination): boolean {
+/** True when commits of a compute must go on, or come back by themselves, while the faults last. */
+export function goesOn(combination: Combination, name: ComputeName): boolean {
   if (!leavesQuorum(combination)) return false;
-  switch (combination.compute) {
+  switch (combination.computes[name]) {
     case 'none':
     case 'the stream of WAL canceled':
+    case 'cut from the pageserver':
       // what the transfers touch is local once they have run
       return true;
     case 'supervisor replaced':
@@ -70,12 +95,13 @@ export function goesOn(combination: Combination): boolean {
   }
 }
 
-/** One line for people. */
-export function describe({ safekeepers, compute, pageserver }: Combination): string {
-  const parts = [
-    ...safekeepers.map((fault, index) => (fault === 'none' ? '' : `safekeeper ${index + 1} ${fault}`)),
-    compute === 'none' ? '' : compute,
-    pageserver === 'none' ? '' : `pageserver ${pageserver}`,
-  ].filter((part) => part !== '');
-  return parts.length === 0 ? 'nothing' : parts.join(', ');
+/** How everybody in {@link POSSIBLE_FAULTS} is, in that order, in words. */
+export function partsOf({ safekeepers, computes, pageserver }: Combination): string[] {
+  const faults = [...safekeepers, ...COMPUTES.map((name) => computes[name]), pageserver];
+  return POSSIBLE_FAULTS.map(({ who }, index) => `${who} ${faults[index]}`);
+}
+
+/** What is wrong, as {@link partsOf}. */
+export function faultsOf(combination: Combination): string[] {
+  return partsOf(combination).filter((part) => !part.endsWith(' none'));
 }

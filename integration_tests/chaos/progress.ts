@@ -1,12 +1,18 @@
-/** Knows of acknowledged transfers, and lets others wait for them. */
+/** Knows of transfers, or whatever, that were acknowledged, and lets others wait for them. */
 export class Progress {
+  readonly #what: string;
   /** When those were begun that were acknowledged. */
   readonly #begunMs: number[] = [];
   /** When those were acknowledged. */
   readonly #acknowledgedMs: number[] = [];
   #wake: () => void = () => undefined;
 
-  /** A transfer that was begun then was acknowledged now. */
+  /** @param what what is acknowledged, for messages */
+  constructor(what = 'transfers') {
+    this.#what = what;
+  }
+
+  /** One that was begun then was acknowledged now. */
   note(begunMs: number): void {
     this.#begunMs.push(begunMs);
     this.#acknowledgedMs.push(performance.now());
@@ -14,10 +20,10 @@ export class Progress {
   }
 
   /**
-   * Resolves when `count` transfers that were begun after `sinceMs` have been acknowledged, with how long after it the first of them was. Unit: ms.
+   * Resolves when `count` of them that were begun after `sinceMs` have been acknowledged, with how long after it the first of them was. Unit: ms.
    * @throws Error that says `when`, when it takes longer than `timeoutMs` from now on
    */
-  async transfersSince(sinceMs: number, count: number, timeoutMs: number, when: string): Promise<number> {
+  async since(sinceMs: number, count: number, timeoutMs: number, when: string): Promise<number> {
     const deadline = performance.now() + timeoutMs;
     for (;;) {
       const found = this.#begunMs.flatMap((begunMs, index) =>
@@ -27,7 +33,7 @@ export class Progress {
       if (first !== undefined && found.length >= count) return first - sinceMs;
       const leftMs = deadline - performance.now();
       if (leftMs <= 0)
-        throw new Error(`${found.length} of ${count} transfers were acknowledged within ${timeoutMs} ms ${when}`);
+        throw new Error(`${found.length} of ${count} ${this.#what} were acknowledged within ${timeoutMs} ms ${when}`);
       await this.#next(leftMs);
     }
   }

@@ -16,34 +16,41 @@ const LOOK_EVERY_MS = 20;
 const NOTHING = Buffer.alloc(0);
 const ZEROES = Buffer.alloc(SEGMENT_SIZE);
 
-/** The segments of a cluster's timeline on one safekeeper, by name. */
-export function segmentsOf(cluster: ComputeCluster, index: number): ReadonlyMap<string, Buffer> {
-  const { tenant, timeline } = cluster.config;
+/** The segments of a timeline, by default the cluster's first, on one safekeeper, by name. */
+export function segmentsOf(
+  cluster: ComputeCluster,
+  index: number,
+  timeline: string = cluster.config.timeline,
+): ReadonlyMap<string, Buffer> {
+  const { tenant } = cluster.config;
   const folder = join(cluster.safekeepers[index]?.dataDir ?? '', 'tenants', tenant, timeline);
   const names = readdirSync(folder).filter((name) => /^[0-9A-F]{24}$/.test(name));
   return new Map(names.sort().map((name) => [name, readFileSync(join(folder, name))]));
 }
 
 /** Where the WAL ends on all safekeepers; undefined when not on all of them at the same place. */
-async function commonEnd(cluster: ComputeCluster): Promise<string | undefined> {
+async function commonEnd(cluster: ComputeCluster, timeline: string): Promise<string | undefined> {
   const [first, ...others] = await Promise.all(
-    cluster.safekeepers.map(async (_, index) => (await cluster.safekeeperStatus(index)).flushLsn),
+    cluster.safekeepers.map(async (_, index) => (await cluster.safekeeperStatus(index, timeline)).flushLsn),
   );
   return others.every((end) => end === first) ? first : undefined;
 }
 
 /**
- * How the safekeepers' copies of the WAL differ, byte for byte, what lies behind its end too; in words, nothing when they do not. The compute runs, so that who lags catches up, and has nothing to do.
+ * How the safekeepers' copies of a timeline's WAL, by default the cluster's first, differ, byte for byte, what lies behind its end too; in words, nothing when they do not. The compute runs, so that who lags catches up, and has nothing to do.
  * @throws Error when they are at no time all at the same place
  */
-export async function differencesOfWal(cluster: ComputeCluster): Promise<string[]> {
+export async function differencesOfWal(
+  cluster: ComputeCluster,
+  timeline: string = cluster.config.timeline,
+): Promise<string[]> {
   const deadline = performance.now() + CATCH_UP_MAX_MS;
   while (performance.now() < deadline) {
-    const end = await commonEnd(cluster);
+    const end = await commonEnd(cluster, timeline);
     if (end !== undefined) {
-      const copies = cluster.safekeepers.map((_, index) => segmentsOf(cluster, index));
+      const copies = cluster.safekeepers.map((_, index) => segmentsOf(cluster, index, timeline));
       // Read while nothing was written.
-      if ((await commonEnd(cluster)) === end) return compare(copies, end);
+      if ((await commonEnd(cluster, timeline)) === end) return compare(copies, end);
     }
     await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS));
   }

@@ -56,9 +56,7 @@ async function contender(): Promise<Contender> {
 /** Transfers on whichever of the computes takes them while `work` goes on; `more` resolves when so many more were acknowledged. */
 async function underLoad(work: (more: (count: number) => Promise<number>) => Promise<void>): Promise<void> {
   const progress = new Progress();
-  const done = work((count) =>
-    progress.transfersSince(performance.now(), count, PROGRESS_MAX_MS, 'by any of the computes'),
-  );
+  const done = work((count) => progress.since(performance.now(), count, PROGRESS_MAX_MS, 'by any of the computes'));
   const result = await runBank(
     () => {
       const running = contenders.filter(({ service }) => service.isRunning);

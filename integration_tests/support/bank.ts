@@ -6,11 +6,16 @@ export interface BankOptions {
   readonly accounts: number;
 }
 
-/** What came of the transfers of one run. */
-export interface BankResult {
-  /** Ids of transfers whose commit was acknowledged. None of them may ever be lost. */
+/** Which transfers a bank must have, and which others it may have, by their ids. */
+export interface Owed {
+  /** Transfers whose commit was acknowledged. None of them may ever be lost. */
   readonly acknowledged: ReadonlySet<number>;
-  /** Ids of transfers whose fate is unknown: the connection broke while the commit was under way. */
+  /** Transfers whose fate is unknown: the connection broke while the commit was under way. */
+  readonly unknown: Pick<ReadonlySet<number>, 'has'>;
+}
+
+/** What came of the transfers of one run. */
+export interface BankResult extends Owed {
   readonly unknown: ReadonlySet<number>;
   /** Errors other than a broken connection. */
   readonly errors: readonly Error[];
@@ -22,6 +27,8 @@ export interface BankRun {
   readonly firstId: number;
   /** No more transfers are begun when it settles. */
   readonly until: Promise<unknown>;
+  /** Told of each transfer before it is sent. */
+  readonly onBegun?: (id: number) => void;
   /** Told of each transfer that was acknowledged, as soon as it is. @param begunMs when it was begun, by performance.now() */
   readonly onAcknowledged?: (begunMs: number, id: number) => void;
 }
@@ -40,7 +47,7 @@ export async function createBank(client: Client, options: BankOptions): Promise<
 export async function runBank(
   connect: () => Promise<Client>,
   options: BankOptions,
-  { firstId, until, onAcknowledged }: BankRun,
+  { firstId, until, onBegun, onAcknowledged }: BankRun,
 ): Promise<BankResult> {
   const acknowledged = new Set<number>();
   const unknown = new Set<number>();
@@ -69,6 +76,7 @@ export async function runBank(
         }
       }
       const id = nextId++;
+      onBegun?.(id);
       // accounts in order, so that no two transfers deadlock
       const [low, high] = [account(), account()].sort((a, b) => a - b) as [number, number];
       const amount = 1 + (id % 100);
@@ -94,12 +102,15 @@ export async function runBank(
   return { acknowledged, unknown, errors };
 }
 
+/** Ids of all transfers that are there. */
+export async function transfersOf(client: Client): Promise<Set<number>> {
+  return new Set((await client.query<{ id: string }>('select id from transfers')).rows.map((row) => Number(row.id)));
+}
+
 /** What is wrong with the bank: acknowledged transfers that are missing, transfers nobody made, balances that do not add up. Empty when all is well. */
-export async function auditBank(client: Client, results: readonly BankResult[]): Promise<string[]> {
+export async function auditBank(client: Client, results: readonly Owed[]): Promise<string[]> {
   const problems: string[] = [];
-  const present = new Set(
-    (await client.query<{ id: string }>('select id from transfers')).rows.map((row) => Number(row.id)),
-  );
+  const present = await transfersOf(client);
   for (const result of results) {
     for (const id of result.acknowledged)
       if (!present.has(id)) problems.push(`transfer ${id} was acknowledged and is lost`);

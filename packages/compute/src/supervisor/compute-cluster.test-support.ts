@@ -1,15 +1,16 @@
-import { formatLsn, newTenantId, newTimelineId } from '@zenith/base';
+import { formatLsn, newTenantId, newTimelineId, type Lsn, type TenantId } from '@zenith/base';
 import { nodeId } from '@zenith/consensus';
 import type { PgMajor } from '@zenith/pg-format';
 import { StockPostgres, freePort, temporaryDirectory } from '@zenith/testing';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
-import pg from 'pg';
+import type pg from 'pg';
 import { snapshotOfCluster, type ClusterSnapshot } from '../data-directory/cluster-snapshot.test-support.ts';
 import { preloadLibrary } from '../presence-map/overlay.test-support.ts';
 import { syncSafekeepers } from '../wal-proposer/sync-safekeepers.ts';
 import type { ElectionResult } from '../wal-proposer/wal-proposer.ts';
-import { parseComputeConfig, type ComputeConfig, type ComputeConfigInput } from './config.ts';
+import { ComputeProcess } from './compute-process.test-support.ts';
+import type { ComputeConfig, ComputeConfigInput } from './config.ts';
 import { FakePageserver } from './fake-pageserver.test-support.ts';
 import { ServiceProcess, runService } from './service-process.test-support.ts';
 
@@ -28,7 +29,8 @@ export interface SafekeeperStatus {
 
 /** Who connects to whom. */
 export interface Route {
-  readonly from: 'compute' | 'pageserver';
+  /** A compute goes by its endpoint. */
+  readonly from: `compute ${string}` | 'pageserver';
   readonly to: 'pageserver' | `safekeeper ${number}`;
 }
 
@@ -72,31 +74,39 @@ export class ComputeOrigin {
   }
 }
 
-/** Real safekeepers, and a compute that was not started yet, as processes of their own. */
-export class ComputeCluster {
-  readonly compute: ServiceProcess;
-  readonly safekeepers: readonly ServiceProcess[];
-  readonly config: ComputeConfig;
-  /** What is in compute.json. */
-  readonly input: ComputeConfigInput;
-  readonly #safekeeperHttpPorts: readonly number[];
-  readonly #directory: { remove(): void };
+/** A timeline as its computes are told of it. */
+export type ComputeTimeline = Pick<ComputeConfigInput, 'branch' | 'timeline' | 'startLsn' | 'ancestors'>;
+
+/** The storage of a cluster, and how computes reach it. */
+interface Storage {
+  readonly directory: { readonly path: string; remove(): void };
+  readonly origin: ComputeOrigin;
+  readonly tenant: TenantId;
+  readonly safekeepers: readonly {
+    readonly process: ServiceProcess;
+    readonly id: number;
+    readonly port: number;
+    readonly httpPort: number;
+  }[];
   /** The real pageserver; undefined when the origin's serves. */
   readonly pageserver: ServiceProcess | undefined;
+  readonly pageserverPorts: { readonly port: number; readonly httpPort: number };
+  readonly settings: Readonly<Record<string, string>>;
+  readonly route: Router;
+}
 
-  private constructor(
-    directory: { readonly path: string; remove(): void },
-    safekeepers: readonly { process: ServiceProcess; httpPort: number }[],
-    pageserver: ServiceProcess | undefined,
-    config: ComputeConfigInput,
-  ) {
-    this.pageserver = pageserver;
-    this.#directory = directory;
-    this.safekeepers = safekeepers.map(({ process }) => process);
-    this.#safekeeperHttpPorts = safekeepers.map(({ httpPort }) => httpPort);
-    this.compute = new ServiceProcess('compute', join(directory.path, 'compute'), 'compute.json', config);
-    this.config = parseComputeConfig(config, 'test');
-    this.input = config;
+/** Real safekeepers, and a compute that was not started yet, as processes of their own. */
+export class ComputeCluster {
+  readonly #storage: Storage;
+  /** The first one, on the cluster's first timeline. */
+  readonly compute: ComputeProcess;
+  /** All that there ever were. */
+  readonly #computes: ComputeProcess[];
+
+  private constructor(storage: Storage, compute: ComputeProcess) {
+    this.#storage = storage;
+    this.compute = compute;
+    this.#computes = [compute];
   }
 
   /**
@@ -127,15 +137,15 @@ export class ComputeCluster {
     }
     const tenant = newTenantId();
     const timeline = newTimelineId();
-    const addresses = { port: origin.pageserver.port, httpPort: origin.pageserver.httpPort };
+    const pageserverPorts = { port: origin.pageserver.port, httpPort: origin.pageserver.httpPort };
     let realPageserver: ServiceProcess | undefined;
     if (pageserver === 'real') {
-      addresses.port = await freePort();
-      addresses.httpPort = await freePort();
+      pageserverPorts.port = await freePort();
+      pageserverPorts.httpPort = await freePort();
       const dataDir = join(directory.path, 'pageserver');
       realPageserver = new ServiceProcess('pageserver', dataDir, 'pageserver.json', {
-        listen: { host: '127.0.0.1', port: addresses.port },
-        http: { host: '127.0.0.1', port: addresses.httpPort },
+        listen: { host: '127.0.0.1', port: pageserverPorts.port },
+        http: { host: '127.0.0.1', port: pageserverPorts.httpPort },
         safekeepers: await Promise.all(
           safekeepers.map(async ({ id, port, httpPort }) => {
             const to = { from: 'pageserver', to: `safekeeper ${id}` } as const;
@@ -147,88 +157,105 @@ export class ComputeCluster {
       await runService('pageserver', ['bootstrap', ...of]);
       await realPageserver.start();
     }
-    return new ComputeCluster(directory, safekeepers, realPageserver, {
+    const storage = {
+      directory,
+      origin,
       tenant,
-      timeline,
-      branch: 'main',
-      endpoint: 'main',
-      systemId: origin.snapshot.manifest.systemId,
-      startLsn: formatLsn(origin.snapshot.manifest.lsn),
-      safekeepers: await Promise.all(
-        safekeepers.map(async ({ id, port }) => ({
-          id,
-          host: '127.0.0.1',
-          port: await route({ from: 'compute', to: `safekeeper ${id}` }, port),
-        })),
-      ),
-      pageserver: {
-        host: '127.0.0.1',
-        port: await route({ from: 'compute', to: 'pageserver' }, addresses.port),
-        httpPort: await route({ from: 'compute', to: 'pageserver' }, addresses.httpPort),
-      },
-      postgres: { major: origin.major, port: await freePort(), user: 'postgres', settings },
-      http: { port: await freePort() },
-      timeouts: { stopMs: 10_000 },
+      safekeepers,
+      pageserver: realPageserver,
+      pageserverPorts,
+      settings,
+      route,
+    };
+    const startLsn = formatLsn(origin.snapshot.manifest.lsn);
+    return new ComputeCluster(storage, await newCompute(storage, 'main', { branch: 'main', timeline, startLsn }));
+  }
+
+  get safekeepers(): readonly ServiceProcess[] {
+    return this.#storage.safekeepers.map(({ process }) => process);
+  }
+
+  /** The real pageserver; undefined when the origin's serves. */
+  get pageserver(): ServiceProcess | undefined {
+    return this.#storage.pageserver;
+  }
+
+  /** One more compute, on ports of its own; it does not run yet. @param on by default the cluster's first timeline */
+  async addCompute(endpoint: string, on: ComputeTimeline = this.input): Promise<ComputeProcess> {
+    const compute = await newCompute(this.#storage, endpoint, on);
+    this.#computes.push(compute);
+    return compute;
+  }
+
+  /** Makes a branch, as `zenith branch` does. */
+  async createBranch(
+    branch: string,
+    { timeline, startLsn, ancestors = [] }: ComputeTimeline,
+    at: Lsn,
+  ): Promise<ComputeTimeline> {
+    const made = newTimelineId();
+    const ancestorLsn = formatLsn(at);
+    await this.#call(this.#storage.pageserverPorts.httpPort, 'POST', '', {
+      timelineId: made,
+      ancestorTimelineId: timeline,
+      ancestorLsn,
     });
+    return { branch, timeline: made, startLsn: ancestorLsn, ancestors: [{ timeline, startLsn }, ...ancestors] };
+  }
+
+  /** Removes a branch on which no compute runs, as `zenith branch delete` does. */
+  async removeBranch({ timeline }: ComputeTimeline): Promise<void> {
+    const { pageserverPorts, safekeepers } = this.#storage;
+    await this.#call(pageserverPorts.httpPort, 'DELETE', `/${timeline}`);
+    await Promise.all(safekeepers.map(({ httpPort }) => this.#call(httpPort, 'DELETE', `/${timeline}`)));
   }
 
   /** Ends whatever runs and removes all files. */
   async remove(): Promise<void> {
-    this.compute.kill('SIGKILL');
-    await this.compute.exited;
+    for (const compute of this.#computes) {
+      compute.kill('SIGKILL');
+      await compute.exited;
+    }
     this.pageserver?.kill('SIGKILL');
     await this.pageserver?.exited;
     for (const safekeeper of this.safekeepers) await safekeeper.stop();
-    this.#directory.remove();
+    this.#storage.directory.remove();
   }
 
-  /** The data directory of the compute. */
+  /** Of the first compute, as all that follows up to {@link status}. */
+  get config(): ComputeConfig {
+    return this.compute.config;
+  }
+
+  get input(): ComputeConfigInput {
+    return this.compute.input;
+  }
+
   get pgdata(): string {
-    return join(this.compute.dataDir, 'pgdata');
+    return this.compute.pgdata;
   }
 
-  /** The postmaster, by its own pid file. */
   get postgresPid(): number {
-    return Number(readFileSync(join(this.pgdata, 'postmaster.pid'), 'utf8').split('\n')[0]);
+    return this.compute.postgresPid;
   }
 
-  /** A client that is connected to the compute; the caller ends it. */
-  async connect(timeoutMs = 30_000): Promise<pg.Client> {
-    const client = new pg.Client({
-      host: '127.0.0.1',
-      port: this.config.postgres.port,
-      user: 'postgres',
-      database: 'postgres',
-      query_timeout: timeoutMs,
-      connectionTimeoutMillis: timeoutMs,
-    });
-    client.on('error', () => undefined); // crash tests end the server under it; queries in flight reject by themselves
-    await client.connect();
-    return client;
+  connect(timeoutMs?: number): Promise<pg.Client> {
+    return this.compute.connect(timeoutMs);
   }
 
-  /** Runs SQL on the compute over a connection of its own. */
-  async query(sql: string, timeoutMs = 30_000): Promise<Record<string, unknown>[]> {
-    const client = await this.connect(timeoutMs);
-    try {
-      return (await client.query<Record<string, unknown>>(sql)).rows;
-    } finally {
-      void client.end();
-    }
+  query(sql: string, timeoutMs?: number): Promise<Record<string, unknown>[]> {
+    return this.compute.query(sql, timeoutMs);
   }
 
-  /** The supervisor's status. */
-  async status(): Promise<Record<string, unknown>> {
-    return (await (await fetch(`http://127.0.0.1:${this.config.http.port}/v1/status`)).json()) as Record<
-      string,
-      unknown
-    >;
+  status(): Promise<Record<string, unknown>> {
+    return this.compute.status();
   }
 
-  /** What the safekeeper with that index says of the timeline. */
-  async safekeeperStatus(index: number): Promise<SafekeeperStatus> {
+  /** What the safekeeper with that index says of a timeline, by default the first. */
+  async safekeeperStatus(index: number, timeline: string = this.config.timeline): Promise<SafekeeperStatus> {
+    const { safekeepers, tenant } = this.#storage;
     const response = await fetch(
-      `http://127.0.0.1:${this.#safekeeperHttpPorts[index]}/v1/tenant/${this.config.tenant}/timeline/${this.config.timeline}`,
+      `http://127.0.0.1:${safekeepers[index]?.httpPort}/v1/tenant/${tenant}/timeline/${timeline}`,
     );
     return (await response.json()) as SafekeeperStatus;
   }
@@ -285,6 +312,44 @@ export class ComputeCluster {
       log: SILENT,
     });
   }
+
+  /** Asks a service about timelines. @throws Error with its answer when it refuses */
+  async #call(httpPort: number, method: 'POST' | 'DELETE', path: string, body?: object): Promise<void> {
+    const response = await fetch(`http://127.0.0.1:${httpPort}/v1/tenant/${this.#storage.tenant}/timeline${path}`, {
+      method,
+      ...(body === undefined ? {} : { headers: { 'content-type': 'application/json' }, body: JSON.stringify(body) }),
+    });
+    if (!response.ok) throw new Error(`${method} timeline${path} was refused: ${await response.text()}`);
+  }
+}
+
+async function newCompute(storage: Storage, endpoint: string, on: ComputeTimeline): Promise<ComputeProcess> {
+  const { directory, origin, tenant, safekeepers, pageserverPorts, settings, route } = storage;
+  const from = `compute ${endpoint}` as const;
+  return new ComputeProcess(join(directory.path, `compute-${endpoint}`), {
+    tenant,
+    timeline: on.timeline,
+    branch: on.branch,
+    endpoint,
+    systemId: origin.snapshot.manifest.systemId,
+    startLsn: on.startLsn,
+    ancestors: on.ancestors,
+    safekeepers: await Promise.all(
+      safekeepers.map(async ({ id, port }) => ({
+        id,
+        host: '127.0.0.1',
+        port: await route({ from, to: `safekeeper ${id}` }, port),
+      })),
+    ),
+    pageserver: {
+      host: '127.0.0.1',
+      port: await route({ from, to: 'pageserver' }, pageserverPorts.port),
+      httpPort: await route({ from, to: 'pageserver' }, pageserverPorts.httpPort),
+    },
+    postgres: { major: origin.major, port: await freePort(), user: 'postgres', settings },
+    http: { port: await freePort() },
+    timeouts: { stopMs: 10_000 },
+  });
 }
 
 function lastLines(log: string): string {
