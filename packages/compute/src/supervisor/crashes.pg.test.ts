@@ -240,7 +240,10 @@ describe('a compute whose PostgreSQL crashes', () => {
     const second = await cluster.sync();
     expect(second.term).toBe(first.term + 1);
     await expect(cluster.sync(first.term)).rejects.toMatchObject({ code: 'fenced' });
-    for (const index of [0, 1, 2]) expect((await cluster.safekeeperStatus(index)).term).toBe(second.term);
+    // A majority has voted for the second. The third may have been asked by nobody; nobody has been asked for more.
+    const terms = await Promise.all([0, 1, 2].map(async (index) => (await cluster.safekeeperStatus(index)).term));
+    expect(Math.max(...terms)).toBe(second.term);
+    expect(terms.filter((term) => term === second.term).length).toBeGreaterThanOrEqual(2);
     expect((await cluster.sync(second.term)).term).toBe(second.term + 1);
   });
 
