@@ -44,8 +44,12 @@ export async function loseSafekeepers(zenith: Zenith): Promise<void> {
   for (const id of members) rmSync(join(zenith.repository, `safekeepers/${id}`), { recursive: true });
 }
 
+/** `zenith safekeeper restore`. */
+export function restoreBranches(zenith: Zenith): Promise<RestoredJson[]> {
+  return zenith.json<RestoredJson[]>('safekeeper', 'restore');
+}
+
 /** `zenith safekeeper restore`, and what it says of one branch. */
 export async function restoreBranch(zenith: Zenith, branch: string): Promise<RestoredJson | undefined> {
-  const restored = await zenith.json<RestoredJson[]>('safekeeper', 'restore');
-  return restored.find((one) => one.branch === branch);
+  return (await restoreBranches(zenith)).find((one) => one.branch === branch);
 }

@@ -19,7 +19,7 @@ import { ZenithError } from '@zenith/base';
  * - `postgres-exited`: PostgreSQL stopped by itself
  * - `replication-lost`: PostgreSQL no longer streams its WAL to the proposer
  * - `wal-unavailable`: neither this compute nor a safekeeper has WAL that is needed
- * - `wal-lost`: the safekeepers' WAL ends before what the pageserver has ingested: they have lost what was committed
+ * - `wal-lost`: the safekeepers' WAL ends before what the pageserver has ingested, or before a branch begins: they have lost what was committed
  */
 export type ComputeErrorCode =
   | 'postgres-not-found'

@@ -76,6 +76,17 @@ test('asks for the snapshot while it waits, and does not wait for the look at th
   expect((await parts.next()).value).toMatchObject({ kind: 'manifest', manifest: { lsn: AT, pgMajor: 18 } });
 });
 
+test('refuses to begin before what the pageserver has ingested, or before where a branch begins', async () => {
+  let description: object = {};
+  answer = (_, response): void => void response.end(JSON.stringify(description));
+  for (const field of ['lastRecordLsn', 'lastBranchLsn']) {
+    description = { lastRecordLsn: '0/1000028', lastBranchLsn: null, [field]: '0/1000030' };
+    await expect(client.waitFor(AT, TIMEOUT_MS)).rejects.toMatchObject({ code: 'wal-lost' });
+    description = { ...description, [field]: '0/1000028' };
+    await client.waitFor(AT, TIMEOUT_MS);
+  }
+});
+
 test('asks once more when the pageserver gave the snapshot up while it waited', async () => {
   let asked = 0;
   let gaveUp: () => void = () => undefined;

@@ -31,7 +31,8 @@ export class SnapshotClient {
   }
 
   /**
-   * Tells the pageserver that there may be WAL for it, and waits until it has ingested all before `at`. Nobody can have committed anything beyond `at`, so a pageserver that has more has what the safekeepers lost.
+   * Tells the pageserver that there may be WAL for it, and waits until it has ingested all before `at`. Nobody can have committed anything beyond `at`, so a pageserver that has more has what the safekeepers lost. Nor can a branch begin
+   * beyond `at`: what would be written from there on would become that branch's history.
    * @throws ComputeError `pageserver-unavailable`, `wal-lost`
    */
   async waitFor(at: Lsn, timeoutMs: number): Promise<void> {
@@ -41,11 +42,18 @@ export class SnapshotClient {
       () => undefined,
     );
     const response = await this.#post('wait', { lsn: formatLsn(at), timeoutMs }, timeoutMs);
-    const ingestedLsn = lastRecordIn(await readText(response));
+    const text = await readText(response);
+    const ingestedLsn = lsnIn(text, 'lastRecordLsn');
+    const branchedLsn = lsnIn(text, 'lastBranchLsn');
     if (ingestedLsn !== undefined && ingestedLsn > at)
       throw new ComputeError(
         'wal-lost',
         `the safekeepers' WAL ends at ${formatLsn(at)}, but the pageserver has taken in WAL up to ${formatLsn(ingestedLsn)}: safekeepers have lost what was committed; see 'zenith safekeeper restore'`,
+      );
+    if (branchedLsn !== undefined && branchedLsn > at)
+      throw new ComputeError(
+        'wal-lost',
+        `the safekeepers' WAL ends at ${formatLsn(at)}, but a branch begins at ${formatLsn(branchedLsn)}: safekeepers have lost what was committed, and what would be written now would be that branch's history; see 'zenith safekeeper restore'`,
       );
   }
 
@@ -148,9 +156,9 @@ async function readText(response: IncomingMessage): Promise<string> {
   return text;
 }
 
-/** What the description of a timeline says was ingested; undefined when it does not say. */
-function lastRecordIn(text: string): Lsn | undefined {
-  const found = /"lastRecordLsn":"([0-9A-F]{1,8}\/[0-9A-F]{1,8})"/.exec(text)?.[1];
+/** An LSN in the description of a timeline; undefined when it does not say. */
+function lsnIn(text: string, field: 'lastRecordLsn' | 'lastBranchLsn'): Lsn | undefined {
+  const found = new RegExp(`"${field}":"([0-9A-F]{1,8}/[0-9A-F]{1,8})"`).exec(text)?.[1];
   return found === undefined ? undefined : parseLsn(found);
 }
 

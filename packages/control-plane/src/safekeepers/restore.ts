@@ -1,4 +1,4 @@
-import { formatLsn, unreachable, type Lsn } from '@zenith/base';
+import { assert, formatLsn, unreachable, type Lsn, type TimelineId } from '@zenith/base';
 import { hasQuorum, nodeId } from '@zenith/consensus';
 import { PageserverClient } from '../clients/pageserver-client.ts';
 import { withComputeLock } from '../endpoints/compute-lock.ts';
@@ -24,10 +24,12 @@ export interface RestoredBranch {
    * - `present` a majority of the safekeepers has its WAL: nothing was to be done
    * - `restored` it ends at `endLsn` now
    * - `behind` the archive ends at `endLsn`, but the pageserver has taken in more: a new branch can begin where it ends
-   * - `empty` the archive has no WAL of it
+   * - `readable` it ends at `endLsn`, before other branches begin: everything up to there can be read, but no compute goes on while they exist, since its WAL would become theirs
+   * - `lost` it begins after the end of what is left of its parent, which is at `endLsn`: its pages cannot be rebuilt
+   * - `empty` the archive has no WAL of it, and the pageserver neither
    */
-  readonly outcome: 'present' | 'restored' | 'behind' | 'empty';
-  /** Where the archived WAL ends. */
+  readonly outcome: 'present' | 'restored' | 'behind' | 'readable' | 'lost' | 'empty';
+  /** Where the archived WAL ends; undefined when there is none, or it was not looked at. */
   readonly endLsn: Lsn | undefined;
   /** What the pageserver has taken in. */
   readonly ingestedLsn: Lsn;
@@ -57,20 +59,65 @@ export function restoreSafekeepers(repository: Repository): Promise<RestoredBran
       await repository.catalog.replaceSafekeepers(newer, revision);
       await shareRemoved(repository, newer, configuration.members, configuration.members);
       const restored: RestoredBranch[] = [];
-      for (const branch of await listBranches(repository))
-        restored.push(
-          await withComputeLock(repository, branch.timeline, () => restoreBranch(repository, newer, branch)),
+      const left = new Map<TimelineId, History>();
+      const branches = await listBranches(repository);
+      for (const branch of parentsFirst(branches)) {
+        const { ancestor, startLsn } = branch.record;
+        const parent = ancestor === undefined ? undefined : left.get(ancestor);
+        const isLost = parent !== undefined && (parent.isLost || parent.endLsn < startLsn);
+        const one = isLost
+          ? { outcome: 'lost' as const, endLsn: parent.endLsn, reachedLsn: parent.endLsn, ingestedLsn: startLsn }
+          : await withComputeLock(repository, branch.timeline, () => restoreBranch(repository, newer, branch));
+        left.set(branch.timeline, { endLsn: one.reachedLsn, isLost });
+        const isCut = branches.some(
+          ({ record: of }) => of.ancestor === branch.timeline && of.startLsn > one.reachedLsn,
         );
+        const { outcome, ingestedLsn } = one;
+        restored.push(
+          isCut && (outcome === 'restored' || outcome === 'present')
+            ? { branch: branch.name, outcome: 'readable', endLsn: one.reachedLsn, ingestedLsn }
+            : { branch: branch.name, outcome, endLsn: one.endLsn, ingestedLsn },
+        );
+      }
       return restored;
     },
   );
+}
+
+/** What is left of a branch. */
+interface History {
+  /** Where it ends, for branches that begin on it. */
+  readonly endLsn: Lsn;
+  /** It cannot be read. */
+  readonly isLost: boolean;
+}
+
+/** Branches after those they begin on. */
+function parentsFirst(branches: readonly Branch[]): Branch[] {
+  const sorted: Branch[] = [];
+  let waiting = branches;
+  while (waiting.length > 0) {
+    const blocked = new Set(waiting.map(({ timeline }) => timeline));
+    const ready = waiting.filter(({ record: { ancestor } }) => ancestor === undefined || !blocked.has(ancestor));
+    assert(ready.length > 0, 'no timeline is its own ancestor');
+    sorted.push(...ready);
+    const done = new Set(ready);
+    waiting = waiting.filter((branch) => !done.has(branch));
+  }
+  return sorted;
+}
+
+/** What came of a branch by itself, and up to where pages of it can be rebuilt. */
+interface RestoredTimeline extends Omit<RestoredBranch, 'branch' | 'outcome'> {
+  readonly outcome: Exclude<RestoredBranch['outcome'], 'readable' | 'lost'>;
+  readonly reachedLsn: Lsn;
 }
 
 async function restoreBranch(
   repository: Repository,
   record: SafekeepersRecord,
   branch: Branch,
-): Promise<RestoredBranch> {
+): Promise<RestoredTimeline> {
   const { timeline, name } = branch;
   const pageserver = await new PageserverClient(repository).timeline(timeline);
   const ingestedLsn = pageserver?.lastRecordLsn ?? branch.record.startLsn;
@@ -79,13 +126,15 @@ async function restoreBranch(
     configuration.members.map(async (id) => ({ id, found: await clientOf(repository, record, id).timeline(timeline) })),
   );
   // One without WAL was made by an election after the loss.
-  const having = new Map(
-    asked.flatMap(({ id, found }) =>
-      found !== undefined && found.flushLsn > branch.record.startLsn ? [[id, found.commitLsn]] : [],
-    ),
+  const found = asked.flatMap((one) =>
+    one.found !== undefined && one.found.flushLsn > branch.record.startLsn ? [{ id: one.id, ...one.found }] : [],
   );
-  if (hasQuorum(configuration, (id) => having.has(id)))
-    return { branch: name, outcome: 'present', endLsn: undefined, ingestedLsn };
+  const having = new Map(found.map(({ id, commitLsn }) => [id, commitLsn]));
+  if (hasQuorum(configuration, (id) => having.has(id))) {
+    // Of what was committed up to a branch point at least one of a majority has flushed all.
+    const reachedLsn = Math.max(ingestedLsn, ...found.map(({ flushLsn }) => flushLsn)) as Lsn;
+    return { outcome: 'present', endLsn: undefined, ingestedLsn, reachedLsn };
+  }
   if ((await runningSupervisor(repository, timeline)) !== undefined)
     throw new ControlPlaneError(
       'branch-in-use',
@@ -109,13 +158,16 @@ async function restoreBranch(
     endLsn = survivingLsn;
     isRestored = true;
   }
-  if (endLsn === undefined) return { branch: name, outcome: 'empty', endLsn, ingestedLsn };
+  if (endLsn === undefined && ingestedLsn <= branch.record.startLsn)
+    return { outcome: 'empty', endLsn, ingestedLsn, reachedLsn: ingestedLsn };
   // Whoever had it before has to meet the newer configuration, too.
   if (isRestored)
     await Promise.all(
       configuration.members.map((id) => clientOf(repository, record, id).configure(identity, configuration, 0)),
     );
-  return { branch: name, outcome: isRestored ? 'restored' : 'behind', endLsn, ingestedLsn };
+  return isRestored && endLsn !== undefined
+    ? { outcome: 'restored', endLsn, ingestedLsn, reachedLsn: endLsn }
+    : { outcome: 'behind', endLsn, ingestedLsn, reachedLsn: ingestedLsn };
 }
 
 /** One line for a person. */
@@ -128,8 +180,12 @@ export function describeRestored({ branch, outcome, endLsn, ingestedLsn }: Resto
       return `${branch}: no WAL of it was archived; it begins at its start again`;
     case 'restored':
       return `${branch}: restored, it ends at ${end}; what was committed after that is lost`;
+    case 'readable':
+      return `${branch}: it ends at ${end}, what was committed after that is lost; branches that begin later are lost, too, and as long as they exist no compute goes on here: delete them, or go on with 'zenith branch NAME ${branch}@${end}'`;
+    case 'lost':
+      return `${branch}: it cannot be read, since what is left of its parent ends at ${end}, before it begins: delete it`;
     case 'behind':
-      return `${branch}: the archived WAL ends at ${end}, but the pageserver has everything up to ${formatLsn(ingestedLsn)}: go on from there with 'zenith branch NAME ${branch}@${formatLsn(ingestedLsn)}'`;
+      return `${branch}: ${endLsn === undefined ? 'nothing of its WAL was archived' : `the archived WAL ends at ${end}`}, but the pageserver has everything up to ${formatLsn(ingestedLsn)}: go on from there with 'zenith branch NAME ${branch}@${formatLsn(ingestedLsn)}'`;
     default:
       return unreachable(outcome);
   }

@@ -4,6 +4,7 @@ import {
   AssertionError,
   CorruptionError,
   ZenithError,
+  formatLsn,
   parseLsn,
   parseTenantId,
   parseTimelineId,
@@ -216,7 +217,11 @@ export class HttpService {
       const timeline = this.#timeline(request.params);
       const { lsn: until, timeoutMs } = parseBody(wait, request.body);
       await timeline.waitForLsn(until, { timeoutMs });
-      return this.#describe(timeline);
+      const lastBranchLsn = store.lastBranchLsn(timeline);
+      return {
+        ...this.#describe(timeline),
+        lastBranchLsn: lastBranchLsn === undefined ? null : formatLsn(lastBranchLsn),
+      };
     });
     server.post<TimelineParams>('/v1/tenant/:tenant/timeline/:timeline/checkpoint', async (request) => {
       const timeline = this.#timeline(request.params);

@@ -341,8 +341,15 @@ export class TimelineStore {
   /** How large a timeline is, see {@link TimelineSizes}. @throws StorageError `no-such-timeline`; CorruptionError; what fetching layers throws */
   async sizes(tenant: TenantId, timeline: TimelineId): Promise<TimelineSizes> {
     const found = this.get(tenant, timeline);
-    const points = this.list().flatMap((one) => (one.ancestor?.timeline === found ? [one.ancestor.lsn] : []));
-    return found.sizes(points.length === 0 ? undefined : (Math.max(...points) as Lsn));
+    return found.sizes(this.lastBranchLsn(found));
+  }
+
+  /** Where the last of the branches begins that share the history of a timeline; undefined when none does. */
+  lastBranchLsn(timeline: Timeline): Lsn | undefined {
+    let last: Lsn | undefined;
+    for (const { ancestor } of this.list())
+      if (ancestor?.timeline === timeline && ancestor.lsn > (last ?? 0)) last = ancestor.lsn;
+    return last;
   }
 
   /** What was written and read since the store was opened; live. */

@@ -418,11 +418,21 @@ export class Timeline {
     if (this.#isClosing) throw closingError();
     if (lsn > this.lastRecordLsn) await this.#waiters.wait(lsn, options);
     const { ancestor } = this;
-    if (ancestor !== undefined)
+    if (ancestor === undefined) return;
+    try {
       await ancestor.timeline.#waitUntilIngested(Math.min(lsn, ancestor.lsn) as Lsn, {
         ...options,
         timeoutMs: Math.max(0, deadline - now()),
       });
+    } catch (error) {
+      if (!(error instanceof StorageError && error.code === 'lsn-not-available')) throw error;
+      const { timeline, lastRecordLsn } = ancestor.timeline;
+      throw new StorageError(
+        'lsn-not-available',
+        `WAL up to ${formatLsn(ancestor.lsn)} of the timeline it was branched from, ${timeline}, has not arrived: that ends at ${formatLsn(lastRecordLsn)}`,
+        { cause: error },
+      );
+    }
   }
 
   /** The first step of removal: whoever waits for this timeline, ingest included, waits no longer, and nobody reads it any more. */
