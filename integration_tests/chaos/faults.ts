@@ -1,5 +1,3 @@
-import type { Random } from '../../packages/consensus/src/simulation/random.test-support.ts';
-
 /** The safekeepers, by their ids. */
 const SAFEKEEPERS = [1, 2, 3] as const;
 
@@ -13,7 +11,7 @@ const SAFEKEEPER_FAULTS = ['none', 'killed', 'stopped', 'cut', 'requests-lost', 
  * What may happen to a compute: to its supervisor, which is the proposer, to the stream of WAL that this reads, to the postmaster, to backends, or to its links. A supervisor that is `replaced` is killed and started again while the other
  * faults last.
  */
-const COMPUTE_FAULTS = [
+export const COMPUTE_FAULTS = [
   'none',
   'supervisor killed',
   'supervisor replaced',
@@ -62,17 +60,21 @@ export const ALL_WELL: Combination = {
   pageserver: 'none',
 };
 
-/** Any combination, each as likely as any other. */
-export function randomCombination(random: Random): Combination {
-  return {
-    safekeepers: SAFEKEEPERS.map(() => random.pick(SAFEKEEPER_FAULTS)),
-    computes: { main: random.pick(COMPUTE_FAULTS), branch: random.pick(COMPUTE_FAULTS) },
-    pageserver: random.pick(PAGESERVER_FAULTS),
-  };
+/** What may be wrong with storage, whatever happens to the computes meanwhile. */
+export type StorageFaults = Pick<Combination, 'safekeepers' | 'pageserver'>;
+
+/** Everything that may be wrong with storage, nothing too. */
+export function allStorageFaults(): StorageFaults[] {
+  const all: StorageFaults[] = [];
+  for (const first of SAFEKEEPER_FAULTS)
+    for (const second of SAFEKEEPER_FAULTS)
+      for (const third of SAFEKEEPER_FAULTS)
+        for (const pageserver of PAGESERVER_FAULTS) all.push({ safekeepers: [first, second, third], pageserver });
+  return all;
 }
 
 /** True when a majority of the safekeepers is well. */
-export function leavesQuorum({ safekeepers }: Combination): boolean {
+export function leavesQuorum({ safekeepers }: StorageFaults): boolean {
   return safekeepers.filter((fault) => fault === 'none').length * 2 > safekeepers.length;
 }
 

@@ -1,6 +1,6 @@
 import { lsn } from '@zenith/base';
 import { expect, test } from 'vitest';
-import { leavesQuorum } from '../chaos/faults.ts';
+import { allStorageFaults, COMPUTE_FAULTS, COMPUTES, leavesQuorum } from '../chaos/faults.ts';
 import { Ledger } from '../chaos/ledger.ts';
 import { runChaos } from '../chaos/run-chaos.ts';
 import { POSSIBLE_PAIRS, pairsOf, schedule, type Round } from '../chaos/schedule.ts';
@@ -20,6 +20,18 @@ test('a schedule depends on its seed only, brings every two faults together earl
   expect(rounds(SEED + 1, 200)).not.toEqual(first);
   expect(new Set(first.flatMap(pairsOf)).size).toBe(POSSIBLE_PAIRS);
   expect(first.map(leavesQuorum)).toEqual(first.map((_, index) => index % 3 !== 2));
+});
+
+test('each compute meets all that leaves a quorum with each of its own faults, once before any of it comes again', () => {
+  const possible = allStorageFaults().filter(leavesQuorum).length * COMPUTE_FAULTS.length;
+  const withQuorum = rounds(SEED, (possible * 3) / 2).filter(leavesQuorum);
+  expect(withQuorum.length).toBe(possible);
+  for (const name of COMPUTES) {
+    const met = withQuorum.map(({ safekeepers, pageserver, computes }) =>
+      [...safekeepers, pageserver, computes[name]].join(),
+    );
+    expect(new Set(met).size).toBe(possible);
+  }
 });
 
 test('books say of every LSN what a branch there must have, and what it may have', async () => {

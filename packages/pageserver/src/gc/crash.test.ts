@@ -1,12 +1,13 @@
 import type { Lsn } from '@zenith/base';
 import { expect, test } from 'vitest';
-import type { CommitTime } from '../commit-times/commit-time.ts';
-import { ValueKind } from '../key-space/value.ts';
 import { CrashingFileSystem } from '../timeline/crashing-file-system.test-support.ts';
 import {
   backgroundEnds,
+  BLOCKS,
   inDirectory,
   isInjected,
+  putSome,
+  RELATIONS,
   seeded,
   SMALL_STORE,
 } from '../timeline/power-failure.test-support.ts';
@@ -15,7 +16,6 @@ import {
   chainRedo,
   modelOutcome,
   ModelWriter,
-  pageOf,
   readOutcome,
   StorageModel,
   TENANT,
@@ -25,8 +25,6 @@ import {
 import { TimelineStore } from '../timeline/timeline-store.ts';
 import type { CollectionResult } from './collect.ts';
 
-const RELATIONS = 3;
-const BLOCKS = 6;
 /** Where the branch is, and what a lease holds: both far below the cutoffs. */
 const BRANCH_LSN = at(40);
 const LEASE_LSN = at(95);
@@ -41,16 +39,6 @@ interface Scene {
   cutoff: Lsn;
   /** File operations before the first collection. */
   operationsBefore: number;
-}
-
-function putSome(writer: ModelWriter, from: number, count: number): void {
-  for (let n = from; n < from + count; n++) {
-    const kind = n % 11 === 0 ? ValueKind.image : n % 5 === 0 ? ValueKind.operation : ValueKind.record;
-    const bytes = kind === ValueKind.image ? pageOf(n) : new Uint8Array(300).fill(n);
-    writer.put(n % RELATIONS, (n * 7) % BLOCKS, at(n), kind, bytes);
-    writer.timeline.noteCommit(at(n), (n * 1000) as CommitTime);
-    writer.advance(at(n));
-  }
 }
 
 function collect(store: TimelineStore, n: number): Promise<CollectionResult> {

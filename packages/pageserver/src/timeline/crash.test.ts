@@ -4,7 +4,16 @@ import { expect, test } from 'vitest';
 import { ObjectKind } from '../key-space/object.ts';
 import { ValueKind } from '../key-space/value.ts';
 import { CrashingFileSystem } from './crashing-file-system.test-support.ts';
-import { backgroundEnds, inDirectory, isInjected, seeded, SMALL_STORE } from './power-failure.test-support.ts';
+import {
+  backgroundEnds,
+  BLOCKS,
+  inDirectory,
+  isInjected,
+  putSome,
+  RELATIONS,
+  seeded,
+  SMALL_STORE,
+} from './power-failure.test-support.ts';
 import {
   at,
   chainRedo,
@@ -20,27 +29,10 @@ import {
 import type { Timeline } from './timeline.ts';
 import { TimelineStore } from './timeline-store.ts';
 
-const RELATIONS = 3;
-const BLOCKS = 6;
-
 /** What had been reported when the machine went down. */
 interface Reported {
   readonly writers: ModelWriter[];
   readonly durable: Lsn[];
-}
-
-function putSome(writer: ModelWriter, from: number, count: number): void {
-  for (let n = from; n < from + count; n++) {
-    const kind = n % 11 === 0 ? ValueKind.image : n % 5 === 0 ? ValueKind.operation : ValueKind.record;
-    writer.put(
-      n % RELATIONS,
-      (n * 7) % BLOCKS,
-      at(n),
-      kind,
-      kind === ValueKind.image ? pageOf(n) : Uint8Array.of(n, n >> 8, 3),
-    );
-    writer.advance(at(n));
-  }
 }
 
 /** Everything a store does that changes files. After each step it notes how far each timeline says it is durable. */

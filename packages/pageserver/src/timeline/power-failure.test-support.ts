@@ -2,8 +2,11 @@ import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { BLCKSZ } from '@zenith/pg-format';
+import type { CommitTime } from '../commit-times/commit-time.ts';
+import { ValueKind } from '../key-space/value.ts';
 import { InjectedFault } from './crashing-file-system.test-support.ts';
 import type { StorageOptions } from './options.ts';
+import { at, type ModelWriter, pageOf } from './storage-model.test-support.ts';
 
 const MIB = 1024 * 1024;
 
@@ -19,6 +22,21 @@ export const SMALL_STORE: Partial<StorageOptions> = {
   compactInBackground: false,
   retryDelayMs: 3_600_000,
 };
+
+/** Relations that {@link putSome} writes to, and blocks of each. */
+export const RELATIONS = 3;
+export const BLOCKS = 6;
+
+/** Puts a value at each of `count` positions, images, operations and records, and commits there. */
+export function putSome(writer: ModelWriter, from: number, count: number): void {
+  for (let n = from; n < from + count; n++) {
+    const kind = n % 11 === 0 ? ValueKind.image : n % 5 === 0 ? ValueKind.operation : ValueKind.record;
+    const bytes = kind === ValueKind.image ? pageOf(n) : new Uint8Array(300).fill(n);
+    writer.put(n % RELATIONS, (n * 7) % BLOCKS, at(n), kind, bytes);
+    writer.timeline.noteCommit(at(n), (n * 1000) as CommitTime);
+    writer.advance(at(n));
+  }
+}
 
 /** Runs `work` in a directory that is removed afterwards. */
 export async function inDirectory(work: (directory: string) => Promise<void>): Promise<void> {
