@@ -133,7 +133,9 @@ describe('page service', () => {
     const point = lsn(START + 64);
     const branch = await store.createBranch(timeline.tenant, newTimelineId(), timeline.timeline, point);
     const pages = await client(branch);
-    await expect(pages.getPages(relation, 3, 1, point)).rejects.toThrow('WAL up to 0/1000040 of the timeline it was branched from');
+    await expect(pages.getPages(relation, 3, 1, point)).rejects.toThrow(
+      'WAL up to 0/1000040 of the timeline it was branched from',
+    );
     expect((await pages.getPages(relation, 3, 1, lsn(START + 8)))[0]).toBe(3);
     const late = pages.getPages(relation, 3, 1, point);
     putPages(point, 50);

@@ -419,8 +419,9 @@ export class Timeline {
     if (lsn > this.lastRecordLsn) await this.#waiters.wait(lsn, options);
     const { ancestor } = this;
     if (ancestor === undefined) return;
+    const needed = Math.min(lsn, ancestor.lsn) as Lsn;
     try {
-      await ancestor.timeline.#waitUntilIngested(Math.min(lsn, ancestor.lsn) as Lsn, {
+      await ancestor.timeline.#waitUntilIngested(needed, {
         ...options,
         timeoutMs: Math.max(0, deadline - now()),
       });
@@ -429,7 +430,7 @@ export class Timeline {
       const { timeline, lastRecordLsn } = ancestor.timeline;
       throw new StorageError(
         'lsn-not-available',
-        `WAL up to ${formatLsn(ancestor.lsn)} of the timeline it was branched from, ${timeline}, has not arrived: that ends at ${formatLsn(lastRecordLsn)}`,
+        `WAL up to ${formatLsn(needed)} of the timeline it was branched from, ${timeline}, has not arrived: that ends at ${formatLsn(lastRecordLsn)}`,
         { cause: error },
       );
     }
