@@ -136,6 +136,11 @@ describe('page service', () => {
     await expect(pages.getPages(relation, 3, 1, point)).rejects.toThrow(
       'WAL up to 0/1000040 of the timeline it was branched from',
     );
+    const ofBranch = await client(await store.createBranch(timeline.tenant, newTimelineId(), branch.timeline, point));
+    await expect(ofBranch.getPages(relation, 3, 1, point)).rejects.toThrow(
+      `branched from, ${timeline.timeline}, has not`,
+    );
+    ofBranch.close();
     expect((await pages.getPages(relation, 3, 1, lsn(START + 8)))[0]).toBe(3);
     const late = pages.getPages(relation, 3, 1, point);
     putPages(point, 50);

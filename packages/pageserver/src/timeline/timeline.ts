@@ -426,8 +426,10 @@ export class Timeline {
         timeoutMs: Math.max(0, deadline - now()),
       });
     } catch (error) {
-      if (!(error instanceof StorageError && error.code === 'lsn-not-available')) throw error;
       const { timeline, lastRecordLsn } = ancestor.timeline;
+      // Of several ancestors the one that lags is named.
+      const lags = error instanceof StorageError && error.code === 'lsn-not-available' && lastRecordLsn < needed;
+      if (!lags) throw error;
       throw new StorageError(
         'lsn-not-available',
         `WAL up to ${formatLsn(needed)} of the timeline it was branched from, ${timeline}, has not arrived: that ends at ${formatLsn(lastRecordLsn)}`,
